@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster_proof.h"
+
+#include <errno.h>
+
+int cluster_proof_init(struct cluster_proof *proof, const struct options *options,
+                       uint32_t stall_ms, struct err *err) {
+    const char *folder = options_get(options, "data-dir")->text;
+    int code = kafka_settings_init(&proof->kafka, options, err);
+    if (code == 0) code = database_init(&proof->database, options, err);
+    if (code == 0)
+        code = decisions_topic_init(&proof->log, &proof->kafka.options, folder, stall_ms, err);
+    if (code != 0) return code;
+    proof->database.options.only_reads = true;
+    proof->copy.topic = proof->kafka.options.topic;
+    proof->copy.db = maria_new(&proof->database.options);
+    if (proof->copy.db == NULL) return err_set(err, -ENOMEM, "no memory for the database");
+    proof->sources.log = (struct log_source){
+        .ctx = &proof->log, .name = proof->copy.topic, .read = decisions_topic_read};
+    proof->sources.copy = (struct copy_source){.ctx = &proof->copy,
+                                               .name = maria_name(proof->copy.db),
+                                               .open = maria_reader_open,
+                                               .rows = maria_reader_rows,
+                                               .close = maria_reader_close};
+    return 0;
+}
+
+void cluster_proof_deinit(struct cluster_proof *proof) {
+    maria_free(proof->copy.db);
+    decisions_topic_deinit(&proof->log);
+    database_deinit(&proof->database);
+    kafka_settings_deinit(&proof->kafka);
+}

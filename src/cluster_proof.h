@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is verified in cluster mode, put together: the topic and the database that options name, for
+ * `coupond verify`, and for the consumer that verifies itself.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "claim/decisions_topic.h"
+#include "database.h"
+#include "kafka_settings.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "lib/options.h"
+#include "record/mariadb_read.h"
+#include "verify/verify.h"
+
+struct cluster_proof {
+    struct kafka_settings kafka;
+    struct database database;
+    struct decisions_topic log;
+    struct maria_reader copy; /* has a connection of its own; a replica will do */
+    struct verify_sources sources;
+};
+
+/* `options` must live as long, and `proof`, which is zeroed, stay where it is. A log that says
+ * nothing for `stall_ms` cannot be read. 0, or a negative errno with the reason. */
+int cluster_proof_init(struct cluster_proof *proof, const struct options *options,
+                       uint32_t stall_ms, struct err *err) MUST_CHECK;
+/* Also after a failure, or of zeroed memory. */
+void cluster_proof_deinit(struct cluster_proof *proof);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How a Kafka cluster is reached, and the one topic that is the log: one partition, so that all of
+ * it has one order and one offset. Records are those of record.h with seq, segment and batch 0; the
+ * record at offset k is number k + 1 of the log.
+ *
+ * The topic is made with, and at every start held against, what the promise rests on: replicas,
+ * min.insync.replicas, no unclean election, no retention, no compaction.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base.h"
+#include "lib/err.h"
+
+enum {
+    KAFKA_NONCE_BYTES = 8, /* header "nonce" of a record: little-endian, the producer's own */
+};
+
+struct kafka_options {
+    const char *brokers; /* "host:port,host:port" */
+    const char *topic;
+    const char *user, *password; /* SASL/SCRAM-SHA-512; NULL: none */
+    const char *ca_file;         /* TLS with this CA; NULL: plain text */
+    uint32_t replicas;           /* of the topic, checked and made with */
+    uint32_t in_sync_min;
+    bool flush_every; /* the topic has flush.messages=1: survives a power cut of all brokers */
+    uint32_t message_timeout_ms, socket_timeout_ms;
+};
+
+/* Makes the topic where it is missing (only with may_create), then checks it. -EINVAL: it is there
+ * and wrong, `err` names setting, value and what to do; -ENOENT: missing; else it cannot be asked
+ * now (-EAGAIN) or the login is refused (-EACCES). Waits up to `wait_ms` for the brokers. */
+int kafka_topic_ensure(const struct kafka_options *options, bool may_create, uint32_t wait_ms,
+                       struct err *err) MUST_CHECK;

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What `coupond serve --mode cluster` has in the place of journal and reserve: options read, files
+ * of secrets, the topic checked, the engine of cluster.h made.
+ */
+#pragma once
+
+#include "claim/cluster.h"
+#include "kafka_settings.h"
+#include "lib/options.h"
+#include "lib/token.h"
+
+struct serve_cluster {
+    struct kafka_settings kafka;
+    char redis_password[TOKEN_BYTES_MAX];
+    struct tls_client *redis_tls;
+    struct cluster *cluster; /* NULL until open */
+};
+
+bool serve_is_cluster(const struct options *options);
+
+/* -EINVAL when options that belong together are not. Changes nothing. */
+int serve_cluster_check(const struct options *options, struct err *err) MUST_CHECK;
+
+/* Reads the topic into `view`. 0 or a negative errno that names the option. */
+int serve_cluster_open(struct serve_cluster *cluster, const struct options *options,
+                       struct view *view, const struct hash_key *hash_key, uint32_t claims_max,
+                       struct err *err) MUST_CHECK;
+void serve_cluster_close(struct serve_cluster *cluster);

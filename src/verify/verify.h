@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `coupond verify`: holds log, copy, views and, with --history, what clients were told against each
+ * other, and says what disagrees. docs/verify.md is its manual. Reads only; a server may be running
+ * or not. Called by main.c, which brings the functions that know journals and SQLite.
+ */
+#pragma once
+
+#include "lib/options.h"
+#include "verify/decision.h"
+
+struct verify_sources {
+    struct log_source log;
+    struct copy_source copy; /* .open == NULL: not wanted */
+};
+
+/* `word` are more histories. The exit status: 0 everything agrees; 1 something does not, or could
+ * not be read; 2 wrong usage. */
+int verify_command(const struct options *options, int words, char **word,
+                   const struct verify_sources *sources);

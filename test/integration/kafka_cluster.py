@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Apache Kafka on free ports in a folder of its own: three nodes, each broker and controller,
+with the settings of deploy/kafka/.
+
+    KafkaCluster  starts, wounds, heals and ends its nodes, by process id
+    KafkaNode     one of them
+
+Its jars come from Maven Central, once, into build-check/kafka/ or the folder TEST_KAFKA_JARS.
+"""
+import base64
+import os
+import pathlib
+import signal
+import subprocess
+
+from harness import ROOT, wait_until
+from redis_cluster import free_ports
+
+DEPLOY = ROOT / "deploy" / "kafka"
+LIB = pathlib.Path(os.environ.get("TEST_KAFKA_JARS", ROOT / "build-check" / "kafka" / "lib"))
+READY_SECONDS = 120
+HEAP = ["-Xms192m", "-Xmx192m", "-XX:+UseSerialGC"]
+
+
+def fetch_jars():
+    if not list(LIB.glob("kafka_2.13-*.jar")):
+        LIB.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["mvn", "-q", "-B", "-f", str(DEPLOY / "pom.xml"),
+                        "dependency:copy-dependencies", f"-DoutputDirectory={LIB}",
+                        "-DincludeScope=runtime"], check=True, stdin=subprocess.DEVNULL,
+                       capture_output=True, timeout=600)
+    return dict(os.environ, CLASSPATH=f"{LIB}/*")
+
+
+class KafkaNode:
+    """One broker and controller."""
+
+    def __init__(self, cluster, number, port, controller_port):
+        self.cluster, self.number, self.port = cluster, number, port
+        self.address, self.controller = f"127.0.0.1:{port}", f"127.0.0.1:{controller_port}"
+        self.folder = cluster.folder / f"node-{number}"
+        self.folder.mkdir()
+        self.settings = self.folder / "server.properties"
+        self.process, self.runs = None, 0
+
+    def configure(self, voters):
+        own = [f"node.id={self.number}", f"controller.quorum.voters={voters}",
+               f"listeners=PLAINTEXT://{self.address},CONTROLLER://{self.controller}",
+               f"advertised.listeners=PLAINTEXT://{self.address}",
+               "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+               f"log.dirs={self.folder / 'data'}"]
+        self.settings.write_text((DEPLOY / "server.properties").read_text() + "\n".join(own) + "\n")
+
+    def java(self, *words):
+        return ["java", *HEAP, *words]
+
+    def format(self, cluster_id):
+        with (self.folder / "format.log").open("wb") as log:
+            return subprocess.Popen(
+                self.java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c",
+                          str(self.settings), "--ignore-formatted"),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.cluster.environment)
+
+    def start(self):
+        self.runs += 1
+        with (self.folder / f"log-{self.runs}").open("wb") as log:
+            self.process = subprocess.Popen(self.java("kafka.Kafka", str(self.settings)),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=self.cluster.environment, cwd=self.folder)
+        return self
+
+    def log(self):
+        return (self.folder / f"log-{self.runs}").read_text(errors="replace")
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def end(self):
+        if self.is_running():
+            self.kill()
+
+
+class KafkaCluster:
+    """`count` nodes. A test leaves all of them running."""
+
+    def __init__(self, folder, count=3):
+        self.folder = pathlib.Path(folder)
+        self.environment = fetch_jars()
+        ports = free_ports(2 * count)
+        self.nodes = [KafkaNode(self, number + 1, *ports[2 * number:2 * number + 2])
+                      for number in range(count)]
+        voters = ",".join(f"{node.number}@{node.controller}" for node in self.nodes)
+        for node in self.nodes:
+            node.configure(voters)
+        self.brokers = ",".join(node.address for node in self.nodes)
+        self.replicas, self.in_sync = count, max(1, count - 1)
+
+    def start(self):
+        name = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=").replace("-", "A")
+        for one in [node.format(name) for node in self.nodes]:
+            assert one.wait(READY_SECONDS) == 0, (self.folder / "node-1" / "format.log").read_text()
+        for node in self.nodes:
+            node.start()
+        self.await_all()
+        return self
+
+    def await_all(self):
+        wait_until(self._is_whole, "all brokers", READY_SECONDS)
+
+    def _is_whole(self):
+        for node in self.nodes:
+            assert node.is_running(), node.log()[-3000:]
+        done = subprocess.run(["kcat", "-b", self.brokers, "-q", "-L", "-m", "2"],
+                              capture_output=True, text=True, check=False, timeout=READY_SECONDS)
+        return f" {len(self.nodes)} brokers:" in done.stdout
+
+    def leader_of(self, topic):
+        """The node that leads the topic's one partition."""
+        done = subprocess.run(["kcat", "-b", self.brokers, "-q", "-L", "-t", topic],
+                              capture_output=True, text=True, check=True, timeout=READY_SECONDS)
+        number = int(done.stdout.split("partition 0, leader ")[1].split(",")[0])
+        return next(node for node in self.nodes if node.number == number)
+
+    def configure_topic(self, topic, **settings):
+        """max_message_bytes=1 and the like."""
+        words = ",".join(f"{name.replace('_', '.')}={value}" for name, value in settings.items())
+        subprocess.run(["java", "-Xmx128m", "kafka.admin.ConfigCommand", "--bootstrap-server", self.brokers,
+                        "--alter", "--entity-type", "topics", "--entity-name", topic,
+                        "--add-config", words], check=True, env=self.environment,
+                       capture_output=True, stdin=subprocess.DEVNULL, timeout=READY_SECONDS)
+
+    def end(self):
+        for node in self.nodes:
+            node.end()
