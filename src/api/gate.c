@@ -45,11 +45,7 @@ static int read_lists(struct gate *gate, const struct gate_options *options, str
 }
 
 struct gate *gate_new(const struct gate_options *options, struct err *err) {
-    struct gate *gate = calloc(1, sizeof *gate);
-    if (gate == NULL) {
-        err_set(err, -ENOMEM, "no memory for the options");
-        return NULL;
-    }
+    struct gate *gate = memory_needed(calloc(1, sizeof *gate));
     int code = read_lists(gate, options, err);
     if (code == 0) code = read_limits(gate, options, err);
     if (code == 0) {
