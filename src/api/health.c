@@ -3,11 +3,9 @@
 
 #include <sys/statvfs.h>
 
-#include "claim/cluster.h"
 
 enum {
     SLOW_COMMIT_NS = 1000000000,
-    TAIL_AGE_NS = 1000000000,
     SLOTS = 16384,
     STILL_S = 3, /* what has not moved for so many seconds is stuck */
 };
@@ -130,7 +128,7 @@ static bool add_kafka(struct body *body, const struct server *server,
                       const struct engine_health *health) {
     const struct cluster *cluster = server->shared->cluster;
     uint64_t age_ns = cluster_tail_age_ns(cluster, server->shared->clock);
-    bool is_good = !health->has_failed && age_ns < TAIL_AGE_NS;
+    bool is_good = !health->has_failed && age_ns < (uint64_t)CLUSTER_CURRENT_MS * 1000000;
     body_printf(body, ",\"kafka\":{\"status\":\"%s\",\"seq\":%llu,\"tail_age_ms\":%llu}",
                 health->has_failed ? "failed"
                 : is_good          ? "ok"
@@ -203,15 +201,19 @@ void health_handle_live(struct exchange *exchange) {
 
 void health_handle_ready(struct exchange *exchange) {
     const struct server *server = exchange->server;
+    bool is_following = server->tail_age_ns < (uint64_t)CLUSTER_READY_MS * 1000000;
     if (atomic_load_explicit(&server->shared->is_ready, memory_order_relaxed) &&
-        !server->has_failed)
+        !server->has_failed && is_following)
         exchange_reply(exchange, (struct reply){.status = 200,
                                                 .fields = no_store,
                                                 .body = SLICE("{\"status\":\"ready\"}")});
     else
         exchange_problem(exchange, (struct problem){.status = 503,
                                                     .code = "not_ready",
-                                                    .detail = "The server is starting or stopping.",
+                                                    .detail =
+                                                        is_following
+                                                            ? "The server is starting or stopping."
+                                                            : "The log cannot be followed.",
                                                     .fields = no_store,
                                                     .retry_after_s = 2});
 }

@@ -81,11 +81,11 @@ static void write_coupon(struct server *server, const struct answer *answer) {
 }
 
 static void write_sold_out(struct server *server, const struct answer *answer) {
-    if (remaining(answer->event) == 0 && !answer->close) {
+    bool is_final = remaining(answer->event) == 0 && server_is_current(server);
+    if (is_final && !answer->close) {
         sold_out_reply_write(&server->out, &server->sold_out);
         return;
     }
-    bool is_final = remaining(answer->event) == 0;
     struct body body;
     body.n = 0;
     body_printf(
@@ -127,7 +127,8 @@ static void write_not_started(struct server *server, const struct answer *answer
 
 /* Decided before the operator moved the end, but told only in its turn, it is not the last word. */
 static void write_ended(struct server *server, const struct answer *answer) {
-    bool is_final = event_status(answer->event, server->engine_ms) == EVENT_ENDED;
+    bool is_final = server_is_current(server) &&
+                    event_status(answer->event, server->engine_ms) == EVENT_ENDED;
     struct body body;
     begin_no(&body, answer, "ended", "The event is over.", is_final);
     body_add(&body, SLICE(",\"ends_at\":"));
@@ -370,8 +371,9 @@ void issue_handle(struct exchange *exchange) {
                             .user_id = body.user_id,
                             .close = exchange->close,
                             .head_only = exchange->head_only};
+    const struct decide_by by = server_decide_by(server);
     bool is_decided =
-        claim_decide(event, body.user_id, server->engine_ms, &answer.outcome, &answer.coupon);
+        claim_decide(event, body.user_id, &by, &answer.outcome, &answer.coupon);
     bool needs_token = server->bearer != NULL && is_personal(is_decided, answer.outcome);
     if (needs_token && !auth_admits(exchange, body.user_id, true)) return;
     /* Where tokens are asked for, nobody uses up the requests of another by his name alone. */

@@ -370,6 +370,9 @@ static void take_turn(struct server *server) {
         sockets->ops->wait(sockets, link_is_alone(&server->turns) ? due_ms : 0, events, EVENTS_MAX);
     ASSERT(count >= 0);
     server->turn_us = 0;
+    const struct server_shared *shared = server->shared;
+    if (shared->cluster != NULL)
+        server->tail_age_ns = cluster_tail_age_ns(shared->cluster, shared->clock);
     bool is_loop_due = count == 0 || due_ms == 0;
     connection_take_turns(server);
     for (int i = 0; i < count; i++) {

@@ -18,8 +18,10 @@
 #include "api/output.h"
 #include "api/reply.h"
 #include "api/waiting.h"
+#include "claim/cluster.h"
 #include "claim/copy_thread.h"
 #include "claim/coupon_code.h"
+#include "claim/decide.h"
 #include "claim/engine_thread.h"
 #include "claim/view.h"
 #include "claim/view_mark.h"
@@ -39,8 +41,6 @@ struct route;
 
 /* What all network threads know in common: made by serve.c, read by all, changed by none but the
  * atomics. */
-struct cluster;
-
 struct server_shared {
     struct http_limits limits;
     uint32_t inflight_max;
@@ -110,7 +110,8 @@ struct server {
     struct engine_thread *engine;
     struct view *view;
     struct view_mark view_mark;
-    int64_t engine_ms; /* the engine's latched time, as last told */
+    int64_t engine_ms;    /* the engine's latched time, as last told */
+    uint64_t tail_age_ns; /* asked once a turn; 0 in embedded mode, whose views miss nothing */
     bool has_failed;   /* the log failed: nothing is decided any more */
     bool is_draining;
     bool is_resting; /* from accepting, until the next second */
@@ -162,6 +163,19 @@ struct server {
 /* Good until the end of the process. */
 static inline const struct gate *server_gate(const struct server *server) {
     return atomic_load_explicit(&server->shared->gate, memory_order_acquire);
+}
+
+/* The view may say no, and finally. */
+static inline bool server_is_current(const struct server *server) {
+    return server->tail_age_ns < (uint64_t)CLUSTER_CURRENT_MS * 1000000;
+}
+
+static inline struct decide_by server_decide_by(const struct server *server) {
+    return (struct decide_by){
+        .now_ms = server->engine_ms,
+        .end_margin_ms = server->shared->cluster != NULL ? CLUSTER_CLOCKS_MS : 0,
+        .is_current = server_is_current(server),
+    };
 }
 
 /* Nothing can be accepted now: looks again in a second instead of spinning. */

@@ -136,8 +136,9 @@ void user_handle(struct exchange *exchange) {
     struct coupon coupon;
     /* A paused event may still have wins on their way; all other answers of a view are the last
      * word. */
+    const struct decide_by by = server_decide_by(server);
     bool is_known =
-        claim_decide(event, user_id, server->engine_ms, &outcome, &coupon) &&
+        claim_decide(event, user_id, &by, &outcome, &coupon) &&
         (outcome == CLAIM_ALREADY_ISSUED || outcome == CLAIM_RETURNED || outcome == CLAIM_SOLD_OUT);
     if (is_known && exchange_must_wait(exchange)) return;
     if (!auth_admits(exchange, user_id, false)) return;

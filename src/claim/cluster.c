@@ -22,7 +22,6 @@ enum {
     STATISTICS_MS = 200, /* how often the tail is asked where it is, at least */
     BUSY_WAIT_MS = 20,   /* while somebody's time may run out */
     STATE_EVERY_MS = 100,
-    FRESH_MS = 1000,
     REDIS_COMMANDS_SPARE = 4096, /* of the engine's own, beside claims */
     REDIS_COMMAND_BYTES_MAX = 128 * 1024 * 1024,
     REDIS_READY_MS = 10000,
@@ -41,9 +40,9 @@ uint64_t cluster_dice(struct cluster *cluster, uint64_t max) {
     return word % max;
 }
 
-bool cluster_is_fresh(const struct cluster *cluster) {
+bool cluster_tail_is_younger(const struct cluster *cluster, uint64_t ms) {
     uint64_t confirmed_ns = counter_read(&cluster->counts.confirmed_ns);
-    return cluster->now_ns < confirmed_ns + (uint64_t)FRESH_MS * NS_PER_MS;
+    return cluster->now_ns < confirmed_ns + ms * NS_PER_MS;
 }
 
 struct judge *cluster_judge(const struct cluster *cluster, uint32_t event) {
@@ -110,6 +109,12 @@ static void keep_for_threads(struct cluster *cluster, uint64_t seq) {
     cluster->read_bytes += bytes;
 }
 
+static void give_to_threads(struct cluster *cluster) {
+    if (cluster->read_bytes > 0)
+        cluster->sink.on_records(cluster->sink.ctx, slice_of(cluster->read, cluster->read_bytes));
+    cluster->read_bytes = 0;
+}
+
 static void on_record(void *ctx, uint64_t seq, uint64_t nonce, struct slice value) {
     struct cluster *cluster = ctx;
     struct record record;
@@ -137,20 +142,19 @@ static void on_record(void *ctx, uint64_t seq, uint64_t nonce, struct slice valu
     enum verdict verdict;
     memory_needed(view_apply(cluster->view, &record, &verdict) == 0 ? cluster : NULL);
     memory_needed(events_fill(cluster) == 0 ? cluster : NULL);
-    if (!cluster->is_attached) return;
-    keep_for_threads(cluster, seq);
     bool is_win = record.type == RECORD_WIN;
+    if (!cluster->is_attached) {
+        if (!is_win) events_on_replayed(cluster, &record, verdict);
+        return;
+    }
+    keep_for_threads(cluster, seq);
     counter_add(is_win ? &cluster->verdicts.wins[verdict] : &cluster->verdicts.controls[verdict],
                 1);
     if (is_win) {
         claims_on_win(cluster, &record, verdict);
         return;
     }
-    /* Its answer follows the records of this reading, so these go first. */
-    if (cluster->controls != NULL) {
-        cluster->sink.on_records(cluster->sink.ctx, slice_of(cluster->read, cluster->read_bytes));
-        cluster->read_bytes = 0;
-    }
+    give_to_threads(cluster); /* before whoever was held for it hears what is in them */
     events_on_record(cluster, &record, nonce, verdict);
 }
 
@@ -168,11 +172,8 @@ static void pump(struct log *log) {
     struct cluster *cluster = CONTAINER_OF(log, struct cluster, log);
     if (cluster->failed) return;
     kafka_log_pump(cluster->kafka);
-    if (cluster->read_bytes > 0) {
-        FAILPOINT("cluster_read");
-        cluster->sink.on_records(cluster->sink.ctx, slice_of(cluster->read, cluster->read_bytes));
-    }
-    cluster->read_bytes = 0;
+    if (cluster->read_bytes > 0) FAILPOINT("cluster_read");
+    give_to_threads(cluster);
     claims_tell(cluster);
 }
 
@@ -386,12 +387,12 @@ static int open_redis(struct cluster *cluster, struct err *err) {
 static int await_redis(struct cluster *cluster, struct err *err) {
     struct redis_state state = {.problem = ""};
     uint64_t until_ns = cluster->now_ns + (uint64_t)REDIS_READY_MS * NS_PER_MS;
-    bool is_ready = false;
-    while (!is_ready && cluster->now_ns < until_ns) {
+    for (;;) {
         cluster->redis_due_ms = redis_cluster_turn(cluster->redis, cluster_now_redis_ms(cluster));
-        cluster_wait(cluster, STATISTICS_MS);
         redis_cluster_state(cluster->redis, &state);
-        is_ready = state.masters > 0 && state.masters_ready == state.masters;
+        bool is_ready = state.masters > 0 && state.masters_ready == state.masters;
+        if (is_ready || cluster->now_ns >= until_ns) break;
+        cluster_wait(cluster, STATISTICS_MS);
     }
     counter_set(&cluster->counts.slots_covered, state.slots_covered);
     if (state.masters_ready > 0) return 0;
@@ -431,6 +432,7 @@ int cluster_new(struct cluster **made, const struct cluster_options *options, st
         cluster_free(cluster, 0);
         return code;
     }
+    note_state(cluster);
     *made = cluster;
     return 0;
 }

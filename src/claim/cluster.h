@@ -80,4 +80,12 @@ struct cluster_counts {
 const struct cluster_counts *cluster_counts(const struct cluster *cluster);
 /* How long ago it was known that the tail had read all there was. */
 uint64_t cluster_tail_age_ns(const struct cluster *cluster, const struct clock *clock);
+
+/* What an older tail means. */
+enum {
+    CLUSTER_CURRENT_MS = 1000, /* a view this old says no by itself no longer: Redis does */
+    CLUSTER_PATIENT_MS = 5000, /* a winner is told to ask later at once, instead of after a wait */
+    CLUSTER_READY_MS = 10000,  /* this server asks to be left alone */
+    CLUSTER_CLOCKS_MS = 1000,  /* by how much the clocks of servers and of Redis may differ */
+};
 const struct redis_counts *cluster_redis_counts(const struct cluster *cluster);

@@ -20,6 +20,7 @@ enum {
 
 void ask_queue_push(struct ask_queue *queue, struct ask *ask) {
     ask->next = NULL;
+    ask->before = queue->first == NULL ? NULL : queue->last;
     if (queue->first == NULL)
         queue->first = ask;
     else
@@ -27,9 +28,20 @@ void ask_queue_push(struct ask_queue *queue, struct ask *ask) {
     queue->last = ask;
 }
 
+void ask_queue_remove(struct ask_queue *queue, struct ask *ask) {
+    if (ask->before == NULL)
+        queue->first = ask->next;
+    else
+        ask->before->next = ask->next;
+    if (ask->next == NULL)
+        queue->last = ask->before;
+    else
+        ask->next->before = ask->before;
+}
+
 struct ask *ask_queue_pop(struct ask_queue *queue) {
     struct ask *ask = queue->first;
-    if (ask != NULL) queue->first = ask->next;
+    if (ask != NULL) ask_queue_remove(queue, ask);
     return ask;
 }
 
@@ -116,10 +128,11 @@ static void on_reserved(struct cluster *cluster, struct ask *ask,
     ask->is_winner = reply->code == SCRIPT_WIN;
     ask->gen = reservation->gen;
     ask->serial = reservation->serial;
-    if (publish_reservation(cluster, ask, reservation))
+    bool is_published = publish_reservation(cluster, ask, reservation);
+    if (is_published && cluster_tail_is_younger(cluster, CLUSTER_PATIENT_MS))
         publish_ask(cluster, ask);
     else
-        finish(cluster, ask, CLAIM_PENDING); /* the relay writes it when there is room */
+        finish(cluster, ask, CLAIM_PENDING); /* without room for it the relay writes it */
 }
 
 static void hold_and_recover(struct cluster *cluster, struct ask *ask) {
@@ -128,10 +141,28 @@ static void hold_and_recover(struct cluster *cluster, struct ask *ask) {
     events_hold(event, ask);
 }
 
+/* A no of a state that the log has left behind is none: somebody may have restocked since. True when
+ * it is one, which is seen to. */
+static bool is_outdated_no(struct cluster *cluster, struct ask *ask,
+                           const struct claim_script_reply *reply) {
+    const struct judge_state *state = judge_state(cluster_judge(cluster, ask->claim.event));
+    bool is_no = reply->code == SCRIPT_SOLD_OUT || reply->code == SCRIPT_NOT_STARTED ||
+                 reply->code == SCRIPT_ENDED || reply->code == SCRIPT_PAUSED;
+    if (!is_no || reply->gen > state->gen) return false;
+    if (reply->gen < state->gen)
+        claims_go(cluster, ask); /* it was under way while a FENCE was read */
+    else if (reply->ver < state->ver)
+        hold_and_recover(cluster, ask); /* a control record is in the log, its FENCE is not */
+    else
+        return false;
+    return true;
+}
+
 static void on_claim_reply(struct cluster *cluster, struct ask *ask,
                            const struct redisReply *reply) {
     struct claim_script_reply read;
     claim_script_read(reply, &read);
+    if (is_outdated_no(cluster, ask, &read)) return;
     switch (read.code) {
     case SCRIPT_WIN:
     case SCRIPT_HAVE:
@@ -178,7 +209,7 @@ static void on_query_reply(struct cluster *cluster, struct ask *ask,
             finish(cluster, ask, CLAIM_PENDING);
         return;
     }
-    bool is_sure = read.gen == gen && cluster_is_fresh(cluster);
+    bool is_sure = read.gen == gen && cluster_tail_is_younger(cluster, CLUSTER_CURRENT_MS);
     finish(cluster, ask, is_sure ? CLAIM_NONE : CLAIM_UNAVAILABLE);
 }
 
@@ -264,10 +295,14 @@ void claims_take(struct cluster *cluster, const struct claim *claim) {
 /* ---- back by the tail ---- */
 
 /* The log has decided this user's record: whoever waits for it is told at the end of the reading. A
- * refusal decides only for whoever had that very reservation. */
+ * refusal decides only for whoever had that very reservation. One of the running incarnation says
+ * that Redis and log do not agree, whoever waits: the relay would write it for ever. */
 void claims_on_win(struct cluster *cluster, const struct record *win, enum verdict verdict) {
     const struct event *event = view_find(cluster->view, win->event_id);
     if (event == NULL) return;
+    if (verdict == VERDICT_VOID_SERIAL || verdict == VERDICT_VOID_USER ||
+        verdict == VERDICT_VOID_TIME)
+        events_recover(cluster->events[event->number]);
     bool is_good = verdict == VERDICT_VALID || verdict == VERDICT_DUP;
     struct ask **link = bucket_of(cluster, event->number, win->win.user_id);
     while (*link != NULL) {
@@ -327,11 +362,7 @@ static void take_out(struct cluster *cluster, struct ask *ask) {
         unpublish(cluster, link);
         return;
     }
-    struct ask_queue held = cluster->events[ask->claim.event]->held;
-    struct ask_queue *rest = &cluster->events[ask->claim.event]->held;
-    rest->first = NULL;
-    for (struct ask *other; (other = ask_queue_pop(&held)) != NULL;)
-        if (other != ask) ask_queue_push(rest, other);
+    ask_queue_remove(&cluster->events[ask->claim.event]->held, ask);
 }
 
 /* Redis' own deadlines come earlier: what is with Redis comes back by itself. */

@@ -89,8 +89,8 @@ static enum install_status status_of(const struct judge_state *state) {
 }
 
 /* What the judge has now: our FENCE is VALID, so no WIN of an older incarnation can come any more,
- * and none of the new one before this. Who gave a coupon back is not among them: the view answers
- * them. */
+ * and none of the new one before this. Who gave a coupon back is among them, with serial 0: a server
+ * that is behind must not reserve for them. */
 static int fill_install(const struct cluster_event *event, struct install_call *call) {
     const struct judge *judge = cluster_judge(event->cluster, event->number);
     const struct judge_state *state = judge_state(judge);
@@ -100,15 +100,14 @@ static int fill_install(const struct cluster_event *event, struct install_call *
                                           .starts_ms = state->starts_ms,
                                           .ends_ms = state->ends_ms,
                                           .status = status_of(state)};
-    if (state->taken > HOLDERS_MAX) return -E2BIG;
-    if (install_call_init(call, &event->keys, &install, state->taken) != 0) return -ENOMEM;
-    for (uint32_t serial = 1; serial <= state->serial_max; serial++) {
-        struct coupon coupon;
-        if (!judge_holder(judge, serial, &coupon)) continue;
+    uint32_t members = judge_members_count(judge);
+    if (members > HOLDERS_MAX) return -E2BIG;
+    if (install_call_init(call, &event->keys, &install, members) != 0) return -ENOMEM;
+    struct coupon coupon;
+    for (uint32_t n = 0; judge_member(judge, n, &coupon); n++)
         install_call_add(call, coupon.user_id,
                          &(struct script_reservation){
-                             .gen = state->gen, .serial = serial, .ms = coupon.issued_ms});
-    }
+                             .gen = state->gen, .serial = coupon.serial, .ms = coupon.issued_ms});
     return 0;
 }
 
@@ -310,6 +309,15 @@ static void on_control(struct cluster *cluster, struct cluster_event *event, uin
     }
     control->is_written = true;
     fence_now(event);
+}
+
+/* Its author may have died before its FENCE; then this server has to bring it into force. */
+void events_on_replayed(struct cluster *cluster, const struct record *record,
+                        enum verdict verdict) {
+    const struct event *event = view_find(cluster->view, record->event_id);
+    if (event == NULL || verdict != VERDICT_VALID) return;
+    bool is_fence = record->type == RECORD_FENCE;
+    cluster->events[event->number]->unfenced_ns = is_fence ? 0 : cluster->now_ns;
 }
 
 void events_on_record(struct cluster *cluster, const struct record *record, uint64_t nonce,

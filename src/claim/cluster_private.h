@@ -25,7 +25,7 @@ enum ask_state {
 /* A claim under way. */
 struct ask {
     struct ask *older, *younger; /* in order of their deadlines */
-    struct ask *next;            /* in the queue or the bucket that its state means */
+    struct ask *next, *before;   /* in the queue or the bucket that its state means */
     struct cluster *cluster;
     struct claim claim;
     enum ask_state state;
@@ -62,6 +62,7 @@ struct cluster_event {
     bool is_installing; /* a command is on its way */
     struct ask_queue held;
     uint64_t relay_ns; /* when its outbox is to be looked at */
+    uint32_t empty_gen; /* at which its outbox was seen empty last */
     bool is_relaying;
 };
 
@@ -107,8 +108,8 @@ struct cluster {
 static inline uint64_t cluster_now_redis_ms(const struct cluster *cluster) {
     return cluster->now_ns / NS_PER_MS;
 }
-/* The tail had read all there was less than a second ago. */
-bool cluster_is_fresh(const struct cluster *cluster);
+/* The tail had read all there was less than `ms` ago. */
+bool cluster_tail_is_younger(const struct cluster *cluster, uint64_t ms);
 /* Evenly from 0 to below `max`. */
 uint64_t cluster_dice(struct cluster *cluster, uint64_t max);
 struct judge *cluster_judge(const struct cluster *cluster, uint32_t event);
@@ -120,6 +121,7 @@ bool cluster_publish(struct cluster *cluster, uint32_t event, struct slice user_
 
 void ask_queue_push(struct ask_queue *queue, struct ask *ask);
 struct ask *ask_queue_pop(struct ask_queue *queue);
+void ask_queue_remove(struct ask_queue *queue, struct ask *ask);
 
 /* cluster_claims.c */
 int claims_init(struct cluster *cluster) MUST_CHECK;
@@ -139,6 +141,8 @@ void events_recover(struct cluster_event *event);
 void events_control(struct cluster *cluster, const struct record *record, uint64_t token);
 void events_on_record(struct cluster *cluster, const struct record *record, uint64_t nonce,
                       enum verdict verdict);
+/* Of a record that was written before this process began. */
+void events_on_replayed(struct cluster *cluster, const struct record *record, enum verdict verdict);
 void events_turn(struct cluster *cluster);
 
 /* cluster_relay.c */

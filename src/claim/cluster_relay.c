@@ -12,6 +12,7 @@
 
 #include "claim/cluster_private.h"
 #include "lib/failpoint.h"
+#include "lib/logger.h"
 
 enum {
     EVERY_MS = 1000,
@@ -88,17 +89,32 @@ static bool is_settled(const struct cluster_event *event, const struct entry *en
            judge_lookup(judge, entry->user_id, &coupon) != HOLDING_NONE;
 }
 
+static void note_nonsense(const struct cluster_event *event) {
+    static struct logger_limit limit;
+    const struct slice id = view_at(event->cluster->view, event->number)->id;
+    logger_line_limited(&limit, LOG_WARN, "cluster",
+                        "event=no_outbox_entry event_id=%.*s hint=\"somebody else has written into "
+                        "coupon:{%.*s}:o; remove that entry\"",
+                        (int)id.n, id.p, (int)id.n, id.p);
+}
+
 static void on_entries(void *ctx, const struct redis_result *result) {
     struct cluster_event *event = ctx;
     struct cluster *cluster = event->cluster;
     event->is_relaying = false;
     if (result->end != REDIS_REPLIED || result->reply->type != REDIS_REPLY_ARRAY || cluster->failed)
         return;
+    const struct judge_state *state = judge_state(cluster_judge(cluster, event->number));
     const char *settled = NULL;
     bool is_prefix = true;
+    if (result->reply->elements == 0) event->empty_gen = state->gen;
     for (size_t i = 0; i < result->reply->elements; i++) {
         struct entry entry;
-        if (!read_entry(result->reply->element[i], &entry)) return;
+        if (!read_entry(result->reply->element[i], &entry)) {
+            note_nonsense(event);
+            is_prefix = false;
+            continue;
+        }
         if (is_settled(event, &entry)) {
             if (is_prefix) settled = entry.id;
             continue;
@@ -112,11 +128,19 @@ static void on_entries(void *ctx, const struct redis_result *result) {
     if (settled != NULL) trim(event, settled);
 }
 
-/* An event that has nothing left to reserve, and of which everything is in the log, is left alone.
- */
+/* Nothing can be reserved of this incarnation any more, or not yet, by any clock. */
+static bool reserves_nothing(const struct judge_state *state, int64_t now_ms) {
+    return state->closed || state->paused || state->taken == state->stock ||
+           now_ms + CLUSTER_CLOCKS_MS < state->starts_ms ||
+           now_ms - CLUSTER_CLOCKS_MS >= state->ends_ms;
+}
+
+/* An event of which all that was reserved is in the log, and that reserves nothing, is left alone:
+ * whatever changes that brings a FENCE, but for the clock. */
 static bool is_quiet(const struct cluster_event *event) {
-    const struct judge_state *state = judge_state(cluster_judge(event->cluster, event->number));
-    return state->closed && event->relay_ns != 0;
+    const struct cluster *cluster = event->cluster;
+    const struct judge_state *state = judge_state(cluster_judge(cluster, event->number));
+    return event->empty_gen == state->gen && reserves_nothing(state, cluster->now_ms);
 }
 
 void relay_turn(struct cluster_event *event) {
@@ -124,6 +148,8 @@ void relay_turn(struct cluster_event *event) {
     if (event->phase != EVENT_READY || event->is_relaying || cluster->now_ns < event->relay_ns ||
         is_quiet(event))
         return;
+    /* Behind the log, everything would look as if it were not in there. */
+    if (!cluster_tail_is_younger(cluster, CLUSTER_CURRENT_MS)) return;
     event->relay_ns =
         cluster->now_ns + (EVERY_MS / 2 + cluster_dice(cluster, EVERY_MS)) * NS_PER_MS;
     char count[8];

@@ -8,7 +8,7 @@ static bool is_over(const struct judge_state *state, int64_t now_ms) {
     return state->closed || now_ms >= state->ends_ms;
 }
 
-bool claim_decide(const struct event *event, struct slice user_id, int64_t now_ms,
+bool claim_decide(const struct event *event, struct slice user_id, const struct decide_by *by,
                   enum claim_outcome *outcome, struct coupon *coupon) {
     switch (judge_lookup(event->judge, user_id, coupon)) {
     case HOLDING_COUPON:
@@ -20,8 +20,10 @@ bool claim_decide(const struct event *event, struct slice user_id, int64_t now_m
     case HOLDING_NONE:
         break;
     }
+    if (!by->is_current) return false; /* the log may have a restock that this view lacks */
     const struct judge_state *state = judge_state(event->judge);
-    if (is_over(state, now_ms))
+    int64_t now_ms = by->now_ms;
+    if (is_over(state, now_ms - by->end_margin_ms))
         *outcome = CLAIM_ENDED;
     else if (state->paused)
         *outcome = CLAIM_PAUSED;

@@ -17,9 +17,16 @@ enum {
     DECIDE_START_MARGIN_MS = 1000,
 };
 
+/* How far a view is to be believed. */
+struct decide_by {
+    int64_t now_ms;        /* the engine's latched time, as last told */
+    int64_t end_margin_ms; /* by which the clock that decides may be behind that one */
+    bool is_current;       /* the view has all that the log had a moment ago, so it may say no */
+};
+
 /* True when `event` as this view knows it already decides the claim of `user_id`: `*outcome` is set,
  * and `*coupon` for CLAIM_ALREADY_ISSUED. False when only the engine can tell. */
-bool claim_decide(const struct event *event, struct slice user_id, int64_t now_ms,
+bool claim_decide(const struct event *event, struct slice user_id, const struct decide_by *by,
                   enum claim_outcome *outcome, struct coupon *coupon);
 
 /* Where an event stands at `now_ms`, for people and for the status route. */

@@ -269,6 +269,16 @@ bool judge_holder(const struct judge *judge, uint32_t serial, struct coupon *cou
     return true;
 }
 
+bool judge_member(const struct judge *judge, uint32_t n, struct coupon *coupon) {
+    if (n >= judge->holders.count) return false;
+    *coupon = coupon_of(judge, &judge->holders.all[n]);
+    return true;
+}
+
+uint32_t judge_members_count(const struct judge *judge) {
+    return judge->holders.count;
+}
+
 const struct judge_state *judge_state(const struct judge *judge) {
     return &judge->state;
 }

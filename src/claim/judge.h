@@ -79,6 +79,11 @@ enum holding judge_lookup(const struct judge *judge, struct slice user_id, struc
 /* True, and the coupon, when serial (1..stock) is held. */
 bool judge_holder(const struct judge *judge, uint32_t serial, struct coupon *coupon);
 
+/* Everybody who holds a coupon, or held one and gave it back (serial and round are then 0), in the
+ * order of arrival: number `n`, from 0. False past the last. */
+bool judge_member(const struct judge *judge, uint32_t n, struct coupon *coupon);
+uint32_t judge_members_count(const struct judge *judge);
+
 /* Where the event stands. Read directly: these are the words of the hot path. */
 struct judge_state {
     uint32_t stock;      /* N */

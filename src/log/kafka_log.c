@@ -94,7 +94,7 @@ int kafka_log_replay(struct kafka_log *log, uint32_t stall_ms,
     if (code == 0) code = kafka_tail_begin(log->tail, err);
     struct kafka_log_state state = {0};
     if (code == 0) kafka_tail_state(log->tail, &state);
-    while (code == 0 && state.seq < replay.end) {
+    while (code == 0 && (state.seq < replay.end || state.confirmed_ns == 0)) {
         uint64_t before = state.seq;
         kafka_tail_poll(log->tail, EVENTS_OF_A_PUMP, WAIT_MS);
         kafka_tail_state(log->tail, &state);

@@ -38,6 +38,7 @@ struct kafka_tail {
     bool is_reading, is_broken;
     atomic_uint_least64_t next; /* offset */
     uint64_t end, confirmed_ns;
+    struct end_answer goal; /* the answer whose end is being read up to */
     char problem[300];
     struct {
         void *p;
@@ -143,16 +144,20 @@ static void on_new_answer(struct kafka_tail *tail, const struct end_answer *answ
     if (answer->end > tail->end) tail->end = answer->end;
 }
 
-/* An answer holds once the tail has read up to the end that it tells. */
+/* An answer holds once the tail has read up to the end that it tells; until then newer ones are not
+ * looked at, whose ends are always a little ahead of a tail that has much to read. */
 static void take_answer(struct kafka_tail *tail) {
     pthread_mutex_lock(&tail->mutex);
     struct end_answer answer = tail->answer;
     pthread_mutex_unlock(&tail->mutex);
     if (answer.number != tail->answer_seen) on_new_answer(tail, &answer);
     tail->answer_seen = answer.number;
-    if (answer.number == 0 || answer.code != RD_KAFKA_RESP_ERR_NO_ERROR || tail->is_broken) return;
-    if (answer.end >= answer.read && atomic_load(&tail->next) >= answer.end)
-        tail->confirmed_ns = answer.asked_ns;
+    bool is_good = answer.number != 0 && answer.code == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                   answer.end >= answer.read;
+    bool is_reached = atomic_load(&tail->next) >= tail->goal.end;
+    if (is_good && (is_reached || answer.end < tail->goal.end)) tail->goal = answer;
+    if (tail->is_broken || tail->goal.number == 0) return;
+    if (atomic_load(&tail->next) >= tail->goal.end) tail->confirmed_ns = tail->goal.asked_ns;
 }
 
 int kafka_tail_ask_end(struct kafka_tail *tail, int wait_ms, uint64_t *end_seq, struct err *err) {

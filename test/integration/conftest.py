@@ -6,6 +6,7 @@ import random
 import subprocess
 
 import pytest
+from deployment import Deployment
 from gateway import Gateway, Recorder
 from harness import CLUSTER, COUPOND, ROOT, Server, Servers, sanitizer_of
 from kafka_cluster import KafkaCluster
@@ -232,6 +233,12 @@ def seen(behind):
     """The requests of one test that reached it."""
     behind.seen.clear()
     return behind.seen
+
+
+@pytest.fixture
+def deployment(servers, redis_cluster, kafka):
+    """Servers that share a topic, none of them started yet."""
+    return Deployment(servers, redis_cluster, kafka)
 
 
 @pytest.hookimpl(hookwrapper=True)

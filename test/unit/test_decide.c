@@ -49,12 +49,16 @@ static int tear_down(void **state) {
 }
 
 /* -1 when the engine must be asked. */
-static int decide(struct view *view, struct slice user_id, int64_t now_ms) {
+static int decide_by(struct view *view, struct slice user_id, const struct decide_by *by) {
     enum claim_outcome outcome;
     struct coupon coupon;
-    if (!claim_decide(view_find(view, SLICE("e")), user_id, now_ms, &outcome, &coupon)) return -1;
+    if (!claim_decide(view_find(view, SLICE("e")), user_id, by, &outcome, &coupon)) return -1;
     if (outcome == CLAIM_ALREADY_ISSUED) assert_true(slice_eq(coupon.user_id, user_id));
     return (int)outcome;
+}
+
+static int decide(struct view *view, struct slice user_id, int64_t now_ms) {
+    return decide_by(view, user_id, &(struct decide_by){.now_ms = now_ms, .is_current = true});
 }
 
 static enum event_status status_at(struct view *view, int64_t now_ms) {
@@ -107,6 +111,29 @@ static void closed_is_over_even_before_the_start(void **state) {
     assert_int_equal(status_at(*state, STARTS_MS - 4000), EVENT_ENDED);
 }
 
+static void a_view_that_is_behind_says_only_yes(void **state) {
+    const struct decide_by behind = {.now_ms = STARTS_MS};
+    const struct decide_by late = {.now_ms = ENDS_MS}, early = {.now_ms = 0};
+    assert_int_equal(decide_by(*state, SLICE("u"), &late), -1);
+    assert_int_equal(decide_by(*state, SLICE("u"), &early), -1);
+    win(*state, SLICE("a"), 1);
+    win(*state, SLICE("b"), 2);
+    assert_int_equal(decide_by(*state, SLICE("u"), &behind), -1);
+    assert_int_equal(decide_by(*state, SLICE("a"), &behind), CLAIM_ALREADY_ISSUED);
+    apply(*state, (struct record){.type = RECORD_PAUSE});
+    assert_int_equal(decide_by(*state, SLICE("u"), &behind), -1);
+}
+
+static void the_end_is_not_told_before_every_clock_has_passed_it(void **state) {
+    struct decide_by by = {.now_ms = ENDS_MS + 999, .end_margin_ms = 1000, .is_current = true};
+    assert_int_equal(decide_by(*state, SLICE("u"), &by), -1);
+    by.now_ms++;
+    assert_int_equal(decide_by(*state, SLICE("u"), &by), CLAIM_ENDED);
+    apply(*state, (struct record){.type = RECORD_CLOSE, .ms = ENDS_MS});
+    by.now_ms = STARTS_MS;
+    assert_int_equal(decide_by(*state, SLICE("u"), &by), CLAIM_ENDED);
+}
+
 static void every_status_has_a_name(void **state) {
     (void)state;
     assert_string_equal(event_status_name(EVENT_SCHEDULED), "scheduled");
@@ -126,6 +153,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_holder_is_told_so_whatever_the_event_does, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(closed_is_over_even_before_the_start, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_view_that_is_behind_says_only_yes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_end_is_not_told_before_every_clock_has_passed_it, set_up,
+                                        tear_down),
         cmocka_unit_test(every_status_has_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,12 @@ static void a_return_frees_the_serial_and_bars_the_user(void **state) {
     assert_int_equal(apply(judge, WIN(1, "b")), VERDICT_VALID);
     assert_int_equal(judge_lookup(judge, SLICE("b"), &coupon), HOLDING_COUPON);
     assert_int_equal(coupon.round, 1);
+    assert_int_equal(judge_members_count(judge), 2);
+    assert_true(judge_member(judge, 0, &coupon) && slice_eq(coupon.user_id, SLICE("a")));
+    assert_true(coupon.serial == 0 && coupon.round == 0);
+    assert_true(judge_member(judge, 1, &coupon) && slice_eq(coupon.user_id, SLICE("b")));
+    assert_int_equal(coupon.serial, 1);
+    assert_false(judge_member(judge, 2, &coupon));
     judge_free(judge);
 }
 
