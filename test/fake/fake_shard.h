@@ -67,6 +67,7 @@ static struct {
     struct redis_cluster clients[8];
     struct shard_command commands[SHARD_COMMANDS]; /* under way, in order */
     size_t commands_count;
+    uint64_t sent; /* commands, ever */
 } shard = {.token = 1};
 
 /* ---- the scripts ---- */
@@ -281,6 +282,7 @@ int redis_cluster_send(struct redis_cluster *cluster, const struct redis_request
     ASSERT(request->words_count <= SHARD_WORDS);
     if (shard.commands_count == SHARD_COMMANDS) return -EAGAIN;
     struct shard_command *command = &shard.commands[shard.commands_count++];
+    shard.sent++;
     *command = (struct shard_command){.client = cluster,
                                       .script = request->script,
                                       .words_count = request->words_count,

@@ -485,12 +485,111 @@ static void tell_story(uint64_t seed) {
     end();
 }
 
+/* ---- small stories ---- */
+
+/* All goes well for `ms`, with whoever is up. */
+static void let_pass(int ms) {
+    world.is_healing = true;
+    for (int n = 0; n < ms; n++) {
+        world.now_ns += 1000000;
+        world.wall_ms++;
+        for (int i = 0; i < 8; i++) serve_shard();
+        serve_topic();
+        for (int i = 0; i < SERVERS; i++)
+            if (is_up(&world.servers[i])) take_turn(&world.servers[i]);
+    }
+}
+
+static void begin_with_an_event(void) {
+    begin(1);
+    open_event(&world.servers[0]);
+    let_pass(50);
+    assert_int_equal(shard.events[0].status, INSTALL_OPEN);
+}
+
+static void what_dies_before_its_fence_comes_into_force_at_the_next_start(void **state) {
+    (void)state;
+    begin_with_an_event();
+    for (int i = 1; i < SERVERS; i++) bring_down(&world.servers[i]);
+    struct server *server = &world.servers[0];
+    control(server, (struct record){.type = RECORD_PAUSE});
+    serve_topic();
+    bring_down(server);
+    assert_true(truth_state()->paused);
+    bring_up(server);
+    let_pass(3000);
+    assert_int_equal(shard.events[0].status, INSTALL_PAUSED);
+    end();
+}
+
+static void what_a_dead_server_reserved_is_written_by_another(void **state) {
+    (void)state;
+    begin_with_an_event();
+    ask(&world.servers[0], &world.people[0]);
+    shard_run(&shard.commands[0]);
+    bring_down(&world.servers[0]);
+    assert_int_equal(shard.events[0].outbox_count, 1);
+    let_pass(3000);
+    assert_int_equal(truth_state()->taken, 1);
+    let_pass(3000);
+    assert_int_equal(shard.events[0].outbox_count, 0);
+    end();
+}
+
+static void a_reservation_that_the_log_refuses_does_not_come_again(void **state) {
+    (void)state;
+    begin_with_an_event();
+    ask(&world.servers[0], &world.people[0]);
+    let_pass(3000);
+    assert_int_equal(world.people[0].serial, 1);
+    struct shard_event *node = &shard.events[0];
+    struct shard_user *other = &node->outbox[node->outbox_count++];
+    *other = (struct shard_user){.id = "other", .gen = node->gen, .serial = 1, .seq = 1000};
+    other->ms = world.wall_ms;
+    let_pass(5000);
+    assert_int_equal(shard.events[0].outbox_count, 0);
+    assert_int_equal(shard.events[0].gen, truth_state()->gen);
+    uint64_t count = topic.count;
+    let_pass(5000);
+    assert_int_equal(topic.count, count);
+    end();
+}
+
+static void nothing_is_asked_of_redis_when_all_is_sold(void **state) {
+    (void)state;
+    begin_with_an_event();
+    for (int i = 0; i < STOCK; i++) ask(&world.servers[i % SERVERS], &world.people[i]);
+    let_pass(5000);
+    assert_int_equal(truth_state()->taken, STOCK);
+    assert_int_equal(shard.events[0].outbox_count, 0);
+    uint64_t sent = shard.sent;
+    let_pass(5000);
+    assert_int_equal(shard.sent, sent);
+    end();
+}
+
+static void a_winner_is_told_to_ask_later_at_once_when_the_log_is_long_away(void **state) {
+    (void)state;
+    begin_with_an_event();
+    topic.is_away = true;
+    let_pass(CLUSTER_PATIENT_MS + 1);
+    ask(&world.servers[0], &world.people[0]);
+    let_pass(50);
+    assert_false(world.people[0].is_asking);
+    assert_int_equal(world.told_late, 1);
+    topic.is_away = false;
+    let_pass(3000);
+    assert_int_equal(truth_state()->taken, 1);
+    end();
+}
+
+/* ---- many ---- */
+
 static void whatever_happens_all_get_a_final_answer(void **state) {
     (void)state;
     const char *first = getenv("CLUSTER_SEED"), *count = getenv("CLUSTER_SEEDS");
     uint64_t from = first == NULL ? 1 : strtoull(first, NULL, 10);
     uint64_t seeds = count == NULL ? 1000 : strtoull(count, NULL, 10);
-    logger_set_level(LOG_ERROR);
     unsigned late = 0, fell_back = 0, crashes = 0, restocks = 0, returns = 0;
     for (uint64_t seed = from; seed < from + seeds; seed++) {
         tell_story(seed);
@@ -507,7 +606,13 @@ static void whatever_happens_all_get_a_final_answer(void **state) {
 }
 
 int main(void) {
+    logger_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_dies_before_its_fence_comes_into_force_at_the_next_start),
+        cmocka_unit_test(what_a_dead_server_reserved_is_written_by_another),
+        cmocka_unit_test(a_reservation_that_the_log_refuses_does_not_come_again),
+        cmocka_unit_test(nothing_is_asked_of_redis_when_all_is_sold),
+        cmocka_unit_test(a_winner_is_told_to_ask_later_at_once_when_the_log_is_long_away),
         cmocka_unit_test(whatever_happens_all_get_a_final_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
