@@ -338,13 +338,14 @@ static void tell(struct cluster *cluster, struct ask *ask) {
         break;
     }
     /* Its reservation is worth nothing. One of an older incarnation is simply gone; any other
-     * refusal says that Redis and log do not agree. */
+     * refusal says that Redis and log do not agree, and until that is put right it may come again. */
     counter_add(&cluster->counts.claims_again, 1);
-    ask->may_be_reserved = false;
-    if (ask->verdict == VERDICT_VOID_GEN)
+    if (ask->verdict == VERDICT_VOID_GEN) {
+        ask->may_be_reserved = false;
         claims_go(cluster, ask);
-    else
+    } else {
         hold_and_recover(cluster, ask);
+    }
 }
 
 void claims_tell(struct cluster *cluster) {

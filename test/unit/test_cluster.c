@@ -202,7 +202,7 @@ static void on_answer(void *ctx, uint32_t thread, uint64_t token, enum claim_out
         hear_sold_out(server, person);
         break;
     case CLAIM_UNAVAILABLE:
-        INSIST(person->may_be_reserved || !holds_a_reservation(person));
+        INSIST(person->serial != 0 || person->may_be_reserved || !holds_a_reservation(person));
         world.told_late++;
         break;
     case CLAIM_PENDING:
