@@ -69,6 +69,7 @@ struct redis_result {
     const struct redisReply *reply; /* of REDIS_REPLIED; lives during the call */
     const char *error; /* of the others: why, or what became of the last try; during the call */
     bool may_have_run; /* of the others: false only when it is certain that it did not */
+    bool may_have_run_before; /* of REDIS_REPLIED: an earlier try may have run, too */
     bool may_retry;    /* of the others: the same request may do better later */
 };
 

@@ -21,7 +21,12 @@ void redis_end(struct redis_cluster *cluster, struct redis_command *command, enu
 
 static void replied(struct redis_cluster *cluster, struct redis_command *command,
                     const struct redisReply *reply) {
-    struct redis_result result = {.end = REDIS_REPLIED, .reply = reply, .may_have_run = true};
+    struct redis_result result = {
+        .end = REDIS_REPLIED,
+        .reply = reply,
+        .may_have_run = true,
+        .may_have_run_before = command->may_have_run,
+    };
     counter_add(&cluster->counts.ended[REDIS_REPLIED], 1);
     void (*on_done)(void *, const struct redis_result *) = command->on_done;
     command->on_done = NULL;

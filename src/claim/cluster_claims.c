@@ -121,11 +121,14 @@ static bool publish_reservation(struct cluster *cluster, struct ask *ask,
     return true;
 }
 
+/* `is_again`: the script may have run before for this very claim. */
 static void on_reserved(struct cluster *cluster, struct ask *ask,
-                        const struct claim_script_reply *reply) {
+                        const struct claim_script_reply *reply, bool is_again) {
     const struct script_reservation *reservation = &reply->reservation;
     ask->may_be_reserved = true;
-    ask->is_winner = reply->code == SCRIPT_WIN;
+    ask->is_winner =
+        reply->code == SCRIPT_WIN ||
+        (is_again && slice_eq(reservation->claim_id, claim_claim_id(&ask->claim)));
     ask->gen = reservation->gen;
     ask->serial = reservation->serial;
     bool is_published = publish_reservation(cluster, ask, reservation);
@@ -159,14 +162,14 @@ static bool is_outdated_no(struct cluster *cluster, struct ask *ask,
 }
 
 static void on_claim_reply(struct cluster *cluster, struct ask *ask,
-                           const struct redisReply *reply) {
+                           const struct redis_result *result) {
     struct claim_script_reply read;
-    claim_script_read(reply, &read);
+    claim_script_read(result->reply, &read);
     if (is_outdated_no(cluster, ask, &read)) return;
     switch (read.code) {
     case SCRIPT_WIN:
     case SCRIPT_HAVE:
-        on_reserved(cluster, ask, &read);
+        on_reserved(cluster, ask, &read, result->may_have_run_before);
         break;
     case SCRIPT_SOLD_OUT:
         finish(cluster, ask, CLAIM_SOLD_OUT);
@@ -222,7 +225,7 @@ static void on_redis(void *ctx, const struct redis_result *result) {
         if (ask->claim.kind == CLAIM_KIND_QUERY)
             on_query_reply(cluster, ask, result->reply);
         else
-            on_claim_reply(cluster, ask, result->reply);
+            on_claim_reply(cluster, ask, result);
     } else {
         static struct logger_limit limit;
         logger_line_limited(&limit, LOG_WARN, "cluster", "event=redis_does_not_answer text=\"%s\"",

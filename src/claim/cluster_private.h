@@ -32,7 +32,7 @@ struct ask {
     enum verdict verdict; /* ASK_DECIDED */
     uint64_t deadline_ns;
     uint32_t gen, serial; /* its reservation, while ASK_PUBLISHED or ASK_DECIDED */
-    bool is_winner;       /* the reservation was made for it, not found */
+    bool is_winner;       /* the reservation was made for it, not found there */
     bool may_be_reserved; /* from then on doubt means "pending" */
 };
 

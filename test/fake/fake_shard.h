@@ -52,6 +52,7 @@ struct shard_command {
     void *ctx;
     bool may_have_run;
     char *reply; /* once it has run */
+    bool has_run_twice;
 };
 
 struct redis_cluster {
@@ -224,6 +225,7 @@ static inline void shard_run(struct shard_command *command) {
         else
             said = shard_query(event, argv);
     }
+    command->has_run_twice = command->reply != NULL;
     free(command->reply);
     command->reply = strdup(said);
     command->may_have_run = true;
@@ -243,7 +245,8 @@ static inline void shard_end(size_t index, enum redis_end end) {
     if (end == REDIS_REPLIED) {
         reply = redis_reply_of(slice_str(command.reply));
         ASSERT(reply != NULL);
-        result = (struct redis_result){.end = end, .reply = reply};
+        result = (struct redis_result){
+            .end = end, .reply = reply, .may_have_run_before = command.has_run_twice};
     }
     if (command.client != NULL) command.on_done(command.ctx, &result);
     if (reply != NULL) freeReplyObject(reply);

@@ -41,6 +41,7 @@ struct person {
     uint64_t token;
     bool may_be_sold_out, may_be_paused; /* since it asks, that was true for a moment */
     uint32_t serial;      /* told; 0: not yet */
+    enum claim_outcome outcome; /* the last */
     bool is_over;         /* was told no, for good, or went away */
     bool may_be_reserved; /* an answer that it did not get, or "ask later", left that open */
 };
@@ -193,6 +194,7 @@ static void on_answer(void *ctx, uint32_t thread, uint64_t token, enum claim_out
     struct person *person = world.people;
     while (person < world.people + USERS && !(person->is_asking && person->token == token)) person++;
     INSIST(person < world.people + USERS); /* one answer for each claim */
+    person->outcome = outcome;
     switch (outcome) {
     case CLAIM_ISSUED:
     case CLAIM_ALREADY_ISSUED:
@@ -544,6 +546,20 @@ static void what_a_dead_server_reserved_is_written_by_another(void **state) {
     end();
 }
 
+static void whose_reply_was_lost_is_told_issued_all_the_same(void **state) {
+    (void)state;
+    begin_with_an_event();
+    ask(&world.servers[0], &world.people[0]);
+    shard_run(&shard.commands[0]);
+    shard_run(&shard.commands[0]);
+    let_pass(100);
+    assert_int_equal(world.people[0].outcome, CLAIM_ISSUED);
+    ask(&world.servers[1], &world.people[0]);
+    let_pass(100);
+    assert_int_equal(world.people[0].outcome, CLAIM_ALREADY_ISSUED);
+    end();
+}
+
 static void a_reservation_that_the_log_refuses_does_not_come_again(void **state) {
     (void)state;
     begin_with_an_event();
@@ -618,6 +634,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_dies_before_its_fence_comes_into_force_at_the_next_start),
         cmocka_unit_test(what_a_dead_server_reserved_is_written_by_another),
+        cmocka_unit_test(whose_reply_was_lost_is_told_issued_all_the_same),
         cmocka_unit_test(a_reservation_that_the_log_refuses_does_not_come_again),
         cmocka_unit_test(nothing_is_asked_of_redis_when_all_is_sold),
         cmocka_unit_test(a_winner_is_told_to_ask_later_at_once_when_the_log_is_long_away),

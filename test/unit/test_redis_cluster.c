@@ -32,7 +32,7 @@ enum { ASKED_MAX = 4096, COMMANDS_MAX = 2000 };
 struct asked {
     unsigned ends;
     enum redis_end end;
-    bool may_have_run, may_retry;
+    bool may_have_run, may_have_run_before, may_retry;
     char text[64]; /* the reply's, or the error */
 };
 
@@ -114,6 +114,7 @@ static void on_done(void *ctx, const struct redis_result *result) {
     asked->ends++;
     asked->end = result->end;
     asked->may_have_run = result->may_have_run;
+    asked->may_have_run_before = result->may_have_run_before;
     asked->may_retry = result->may_retry;
     assert_true((result->reply != NULL) == (result->end == REDIS_REPLIED));
     const char *text = result->reply == NULL ? result->error : result->reply->str;
@@ -496,6 +497,14 @@ static void a_refusal_after_the_fact_is_repeated_only_when_that_is_allowed(void 
     assert_end(rig, once, REDIS_REFUSED, "UNBLOCKED x", true, false);
     await_said(rig, 1, PAUSE_MS);
     assert_open(rig, again);
+    say(rig, 1, "$1\r\na\r\n");
+    assert_end(rig, again, REDIS_REPLIED, "a", true, false);
+    assert_true(rig->asked[again].may_have_run_before);
+    int first = ask_foo(rig);
+    turn(rig);
+    say(rig, 1, "$1\r\nb\r\n");
+    assert_end(rig, first, REDIS_REPLIED, "b", true, false);
+    assert_false(rig->asked[first].may_have_run_before);
     free_rig(rig);
 }
 
