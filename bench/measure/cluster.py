@@ -170,8 +170,8 @@ def is_still(cluster):
 
 def latency(cluster, options):
     harness.say(f"winners at {options.winner_rate:,} a second")
-    cluster.create(options.coupond, "steady", 1_000_000)
     users = int(options.winner_rate * options.seconds * 3)
+    cluster.create(options.coupond, "steady", users)
     found = harness.load(options.coupond, cluster.serve[0], "steady", users, rate=options.winner_rate,
                          connections=32, threads=1, verify_export=False)
     steady = found["latency_us"]["issued"]
@@ -204,13 +204,12 @@ def processor_time(cluster, options, folder):
         with Peer(cluster, folder, cache) as peer:
             for pair in range(options.pairs):
                 event = f"cpu_{len(rows)}_{pair}"
-                stock = 1 if is_losing else 1_000_000
-                sides = [(cluster.serve[0], cluster.serve_pid(), ours, options.answers * (20 if is_losing else 3),
-                          lambda: cluster.create(options.coupond, event, stock)),
+                sides = [(cluster.serve[0], cluster.serve_pid(), ours, options.answers * (20 if is_losing else 2),
+                          lambda stock, event=event: cluster.create(options.coupond, event, stock)),
                          (peer.url, peer.process.pid, theirs, options.answers,
-                          lambda: peer.create(event, stock))]
+                          lambda stock, event=event, peer=peer: peer.create(event, stock))]
                 for url, pid, costs, answers, create in sides:
-                    create()
+                    create(1 if is_losing else answers)
                     flags = dict(connections=64, threads=1, verify_export=False)
                     if is_losing:
                         harness.load(options.coupond, url, event, 200, **flags)
@@ -229,7 +228,7 @@ def claims(cluster, options):
     ours, theirs = [], []
     for pair in range(options.pairs):
         event = f"claims_{pair}"
-        cluster.create(options.coupond, event, 1_000_000)
+        cluster.create(options.coupond, event, options.claims)
         found = harness.load(options.coupond, cluster.serve[0], event, options.claims, connections=64,
                              pipeline=16, threads=1, verify_export=False)
         ours.append(found["requests_per_second"])

@@ -84,7 +84,7 @@ static int start_client(struct kafka_producer *producer, struct err *err) {
     const struct kafka_setting settings[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},
-        {"linger.ms", "0"},
+        {"linger.ms", "1"}, /* at 0 the client spins while five requests are under way */
         {"compression.type", "none"},
         {"message.timeout.ms", message_ms},
         {"request.timeout.ms", message_ms},
