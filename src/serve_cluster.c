@@ -76,6 +76,7 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
             /* A little less than a client's connection waits, so that "not now" and
              * "perhaps" are told apart. */
             .answer_ms = (uint32_t)options_get(options, "answer-timeout")->number * 9 / 10,
+            .archive_s = ((uint64_t)options_get(options, "archive-ttl")->number + 999) / 1000,
             .stall_ms = STALL_MS,
         },
         err);

@@ -31,6 +31,9 @@ void metrics_write_cluster_fences(struct scrape *scrape) {
 void metrics_write_cluster_installs(struct scrape *scrape) {
     add_counter(scrape, offsetof(struct cluster_counts, installs));
 }
+void metrics_write_cluster_archived(struct scrape *scrape) {
+    add_counter(scrape, offsetof(struct cluster_counts, archived));
+}
 void metrics_write_cluster_not_records(struct scrape *scrape) {
     add_counter(scrape, offsetof(struct cluster_counts, not_records));
 }

@@ -47,6 +47,7 @@ struct cluster_options {
     uint32_t claims_max;                     /* under way at once */
     uint32_t winners_max; /* of these, with a record on its way; beyond, nothing is reserved */
     uint32_t answer_ms;   /* the longest that a claim takes */
+    uint64_t archive_s;   /* what the keys of an event that is over have left; 0: no end */
     uint32_t stall_ms;    /* how long reading the topic at start may stand still */
 };
 
@@ -71,6 +72,7 @@ struct cluster_counts {
     struct counter not_records;   /* lay in the topic and were none */
     struct counter fences;        /* written */
     struct counter installs;      /* that Redis took over */
+    struct counter archived;      /* events whose keys were given an end */
     struct counter claims_again;  /* made again after their record was refused */
     struct counter winners;       /* gauge: with a record on its way */
     struct counter seq, end_seq;  /* gauges: of the tail, and of the topic */

@@ -260,12 +260,24 @@ static bool ask_redis(struct cluster *cluster, struct ask *ask) {
     return redis_cluster_send(cluster->redis, &request, cluster_now_redis_ms(cluster)) == 0;
 }
 
+/* A question about somebody for whom nothing can be on its way: that nobody holds a reservation was
+ * seen, and the tail has been at the end of the log since. Redis may know nothing of such an event
+ * any more. */
+static bool is_surely_none(const struct cluster *cluster, const struct ask *ask) {
+    const struct cluster_event *event = cluster->events[ask->claim.event];
+    return ask->claim.kind == CLAIM_KIND_QUERY && event_is_quiet(event) &&
+           counter_read(&cluster->counts.confirmed_ns) > event->empty_ns &&
+           cluster_tail_is_younger(cluster, CLUSTER_CURRENT_MS);
+}
+
 /* From the start, or once more. */
 void claims_go(struct cluster *cluster, struct ask *ask) {
     enum claim_outcome outcome;
     struct cluster_event *event = cluster->events[ask->claim.event];
     if (answer_from_view(cluster, &ask->claim, &outcome))
         finish(cluster, ask, outcome);
+    else if (is_surely_none(cluster, ask))
+        finish(cluster, ask, CLAIM_NONE);
     else if (event->phase != EVENT_READY)
         events_hold(event, ask);
     else if (cluster->published_count >= cluster->options.winners_max || !ask_redis(cluster, ask))

@@ -354,6 +354,7 @@ void events_turn(struct cluster *cluster) {
     for (uint32_t i = 0; i < cluster->events_count; i++) {
         event_turn(cluster->events[i]);
         relay_turn(cluster->events[i]);
+        archive_turn(cluster->events[i]);
     }
     for (struct control_under_way *control = cluster->controls, *next; control != NULL;
          control = next) {

@@ -2,7 +2,7 @@
  *
  * What the files of the cluster's engine share: cluster.c (its turns and the tail),
  * cluster_claims.c (claims), cluster_events.c (control records, recovery), cluster_relay.c
- * (outboxes).
+ * (outboxes), cluster_archive.c (events that are over).
  */
 #pragma once
 
@@ -63,7 +63,11 @@ struct cluster_event {
     struct ask_queue held;
     uint64_t relay_ns; /* when its outbox is to be looked at */
     uint32_t empty_gen; /* at which its outbox was seen empty last */
+    uint64_t empty_ns;  /* and when */
     bool is_relaying;
+    uint32_t archiving_gen, archived_gen; /* whose keys were given an end */
+    uint64_t archive_ns;                  /* when that is to be tried again */
+    bool is_archiving;
 };
 
 /* A control record of ours under way. */
@@ -147,3 +151,9 @@ void events_turn(struct cluster *cluster);
 
 /* cluster_relay.c */
 void relay_turn(struct cluster_event *event);
+/* All that was reserved of the running incarnation is in the log, and nothing more can be reserved of
+ * it: whatever changes that brings a FENCE. */
+bool event_is_quiet(const struct cluster_event *event);
+
+/* cluster_archive.c */
+void archive_turn(struct cluster_event *event);

@@ -107,7 +107,10 @@ static void on_entries(void *ctx, const struct redis_result *result) {
     const struct judge_state *state = judge_state(cluster_judge(cluster, event->number));
     const char *settled = NULL;
     bool is_prefix = true;
-    if (result->reply->elements == 0) event->empty_gen = state->gen;
+    if (result->reply->elements == 0) {
+        event->empty_gen = state->gen;
+        event->empty_ns = cluster->now_ns;
+    }
     for (size_t i = 0; i < result->reply->elements; i++) {
         struct entry entry;
         if (!read_entry(result->reply->element[i], &entry)) {
@@ -135,9 +138,7 @@ static bool reserves_nothing(const struct judge_state *state, int64_t now_ms) {
            now_ms - CLUSTER_CLOCKS_MS >= state->ends_ms;
 }
 
-/* An event of which all that was reserved is in the log, and that reserves nothing, is left alone:
- * whatever changes that brings a FENCE, but for the clock. */
-static bool is_quiet(const struct cluster_event *event) {
+bool event_is_quiet(const struct cluster_event *event) {
     const struct cluster *cluster = event->cluster;
     const struct judge_state *state = judge_state(cluster_judge(cluster, event->number));
     return event->empty_gen == state->gen && reserves_nothing(state, cluster->now_ms);
@@ -146,7 +147,7 @@ static bool is_quiet(const struct cluster_event *event) {
 void relay_turn(struct cluster_event *event) {
     struct cluster *cluster = event->cluster;
     if (event->phase != EVENT_READY || event->is_relaying || cluster->now_ns < event->relay_ns ||
-        is_quiet(event))
+        event_is_quiet(event))
         return;
     /* Behind the log, everything would look as if it were not in there. */
     if (!cluster_tail_is_younger(cluster, CLUSTER_CURRENT_MS)) return;

@@ -16,7 +16,7 @@
 #include "lib/redis/cluster.h"
 #include "log/record.h"
 
-extern const struct redis_script claim_script, install_script, query_script;
+extern const struct redis_script archive_script, claim_script, install_script, query_script;
 
 enum {
     SCRIPT_KEYS = 4,

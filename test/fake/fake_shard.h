@@ -29,7 +29,7 @@ struct shard_user {
 /* The four keys of an event. */
 struct shard_event {
     char key[SCRIPT_KEY_BYTES_MAX + 1];
-    bool is_there;
+    bool is_there, has_end;
     int status;
     uint32_t gen, ver, stock, next;
     int64_t starts_ms, ends_ms, latest_ms;
@@ -165,6 +165,13 @@ static inline char *shard_install(struct shard_event *event, char **argv, size_t
     return shard_numbers(2, (long long[]){1, gen}, NULL);
 }
 
+static inline char *shard_archive(struct shard_event *event, char **argv) {
+    if (!event->is_there) return shard_numbers(2, (long long[]){0, 0}, NULL);
+    bool is_of_gen = event->gen == strtoul(argv[0], NULL, 10);
+    event->has_end |= is_of_gen;
+    return shard_numbers(2, (long long[]){is_of_gen, event->gen}, NULL);
+}
+
 static inline char *shard_query(struct shard_event *event, char **argv) {
     static char out[256];
     const struct shard_user *user = event->is_there ? shard_user_of(event, argv[0]) : NULL;
@@ -222,6 +229,8 @@ static inline void shard_run(struct shard_command *command) {
             said = shard_claim(event, argv);
         else if (command->script == &install_script)
             said = shard_install(event, argv, command->words_count - 1 - SCRIPT_KEYS);
+        else if (command->script == &archive_script)
+            said = shard_archive(event, argv);
         else
             said = shard_query(event, argv);
     }

@@ -163,6 +163,24 @@ def test_nothing_is_asked_of_redis_when_all_is_over(deployment):
     told.check()
 
 
+def test_an_event_that_is_over_leaves_redis(deployment):
+    """Its keys end, and everything about it is still answered."""
+    server = deployment.start("--archive-ttl", "2s")
+    event, node = deployment.event, deployment.redis.master_of(deployment.key)
+    server.create(event, 3)
+    coupon = ask(server, "ada", event).json["coupon_id"]
+    assert node("TTL", deployment.key) == -1
+    response = server.admin("POST", f"{EVENTS}/{event}/close", {"operator": "ops", "reason": "test"})
+    assert response.status == 200, response
+    wait_until(lambda: node("EXISTS", deployment.key) == 0, "the end of the keys", SECONDS)
+    assert node("KEYS", f"coupon:{{{event}}}:*") == []
+    assert ask(server, "ada", event).json["coupon_id"] == coupon
+    assert server.coupon_of("ada", event)["coupon_id"] == coupon
+    assert server.coupon_of("bob", event) is None
+    assert ask(server, "bob", event).result == "ended"
+    assert [row["user_id"] for row in server.export(event)] == ["ada"]
+
+
 # ---- foreign hands ----
 
 def test_a_reservation_that_the_log_refuses_brings_the_log_back(deployment):

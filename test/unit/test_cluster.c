@@ -219,6 +219,8 @@ static void on_answer(void *ctx, uint32_t thread, uint64_t token, enum claim_out
         person->serial = 0;
         person->is_over = true;
         break;
+    case CLAIM_NONE:
+        break;
     default:
         INSIST(false);
     }
@@ -254,6 +256,7 @@ static void bring_up(struct server *server) {
         .claims_max = 64,
         .winners_max = 32,
         .answer_ms = ANSWER_MS,
+        .archive_s = 60,
         .stall_ms = 1,
         .redis = "one",
     };
@@ -290,10 +293,11 @@ static void take_turn(struct server *server) {
     engine_cluster_ops.end(server->cluster);
 }
 
-static void ask(struct server *server, struct person *person) {
+static void ask_as(struct server *server, struct person *person, enum claim_kind kind) {
     const struct event *event = view_find(server->view, event_id);
     if (event == NULL) return;
-    struct claim claim = {.event = event->number, .token = ++world.tokens};
+    struct claim claim = {
+        .event = event->number, .token = ++world.tokens, .kind = (uint8_t)kind};
     claim.user_id_bytes = (uint8_t)strlen(person->id);
     memcpy(claim.user_id, person->id, claim.user_id_bytes);
     person->is_asking = true;
@@ -302,6 +306,10 @@ static void ask(struct server *server, struct person *person) {
     person->token = world.tokens;
     note_moments();
     engine_cluster_ops.claim(server->cluster, &claim);
+}
+
+static void ask(struct server *server, struct person *person) {
+    ask_as(server, person, CLAIM_KIND_CLAIM);
 }
 
 static void control(struct server *server, struct record record) {
@@ -592,6 +600,26 @@ static void nothing_is_asked_of_redis_when_all_is_sold(void **state) {
     end();
 }
 
+static void an_event_that_is_over_leaves_redis_and_is_answered_all_the_same(void **state) {
+    (void)state;
+    begin_with_an_event();
+    ask(&world.servers[0], &world.people[0]);
+    let_pass(3000);
+    assert_false(shard.events[0].has_end);
+    control(&world.servers[0], (struct record){.type = RECORD_CLOSE});
+    let_pass(5000);
+    assert_true(shard.events[0].has_end);
+    uint64_t sent = shard.sent;
+    shard.events[0].is_there = false;
+    ask_as(&world.servers[1], &world.people[0], CLAIM_KIND_QUERY);
+    ask_as(&world.servers[1], &world.people[1], CLAIM_KIND_QUERY);
+    assert_int_equal(world.people[0].outcome, CLAIM_ALREADY_ISSUED);
+    assert_int_equal(world.people[1].outcome, CLAIM_NONE);
+    let_pass(5000);
+    assert_int_equal(shard.sent, sent);
+    end();
+}
+
 static void a_winner_is_told_to_ask_later_at_once_when_the_log_is_long_away(void **state) {
     (void)state;
     begin_with_an_event();
@@ -637,6 +665,7 @@ int main(void) {
         cmocka_unit_test(whose_reply_was_lost_is_told_issued_all_the_same),
         cmocka_unit_test(a_reservation_that_the_log_refuses_does_not_come_again),
         cmocka_unit_test(nothing_is_asked_of_redis_when_all_is_sold),
+        cmocka_unit_test(an_event_that_is_over_leaves_redis_and_is_answered_all_the_same),
         cmocka_unit_test(a_winner_is_told_to_ask_later_at_once_when_the_log_is_long_away),
         cmocka_unit_test(whatever_happens_all_get_a_final_answer),
     };
