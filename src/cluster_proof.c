@@ -15,6 +15,7 @@ int cluster_proof_init(struct cluster_proof *proof, const struct options *option
     proof->copy.topic = proof->kafka.options.topic;
     proof->copy.db = maria_new(&proof->database.options);
     if (proof->copy.db == NULL) return err_set(err, -ENOMEM, "no memory for the database");
+    proof->sources.is_cluster = true;
     proof->sources.log = (struct log_source){
         .ctx = &proof->log, .name = proof->copy.topic, .read = decisions_topic_read};
     proof->sources.copy = (struct copy_source){.ctx = &proof->copy,

@@ -2,6 +2,7 @@
 #include "serve_cluster.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/tls.h"
@@ -34,6 +35,9 @@ int serve_cluster_check(const struct options *options, struct err *err) {
     }
     if ((text(options, "redis-user") == NULL) != (text(options, "redis-password-file") == NULL))
         return err_set(err, -EINVAL, "--redis-user and --redis-password-file need each other");
+    const struct option_value *audit = options_get(options, "audit");
+    if (!is_cluster && audit->source != OPTION_DEFAULT && strcmp(audit->text, "off") != 0)
+        return err_set(err, -EINVAL, "--audit is for --mode cluster");
     return 0;
 }
 
@@ -81,7 +85,28 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
         err);
 }
 
+int serve_cluster_audit(struct serve_cluster *cluster, const struct options *options,
+                        uint32_t threads, struct err *err) {
+    const char *wanted = text(options, "audit");
+    if (strcmp(wanted, "off") == 0) return 0;
+    bool is_usual = strcmp(wanted, "on") == 0;
+    int n = snprintf(cluster->audit_path, sizeof cluster->audit_path, "%s%s",
+                     is_usual ? text(options, "data-dir") : wanted, is_usual ? "/audit.log" : "");
+    if (n < 0 || (size_t)n >= sizeof cluster->audit_path)
+        return err_set(err, -EINVAL, "--audit: the name is too long");
+    cluster->audit = audit_start(
+        &(struct audit_options){.path = cluster->audit_path,
+                                .topic = cluster->kafka.options.topic,
+                                .file_bytes_max =
+                                    (uint64_t)options_get(options, "audit-size")->number,
+                                .threads_count = threads},
+        err);
+    return cluster->audit != NULL ? 0 : err->code;
+}
+
 void serve_cluster_close(struct serve_cluster *cluster) {
+    audit_stop(cluster->audit);
+    cluster->audit = NULL;
     cluster_free(cluster->cluster, FLUSH_MS);
     cluster->cluster = NULL;
     tls_client_free(cluster->redis_tls);

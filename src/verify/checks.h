@@ -21,6 +21,7 @@ enum { CHECK_EVIDENCE_MAX = 20, CHECK_EVIDENCE_BYTES = 400 };
     X(CHECK_R1, "R1", "every row of the copy is what the log has decided, field by field")         \
     X(CHECK_R4, "R4", "serials are in 1..N, each with one holder; a user holds one coupon")        \
     X(CHECK_R6, "R6", "taken is the number of holders and at most N; no serial above N")           \
+    X(CHECK_R8, "R8", "every coupon that a server noted it told is in the log, by then")           \
     X(CHECK_R9, "R9", "the copy is there, at a record of this log, and never goes back")           \
     X(CHECK_R10, "R10", "no dead letter waits for a person")                                       \
     X(CHECK_R11, "R11", "every thread's view has the digest of the log read anew")                 \
@@ -54,6 +55,9 @@ struct checks {
     } * all;            /* in the order in which they were found */
     size_t count, capacity;
     bool failed; /* memory was short: something that was found is only counted, or not even that */
+    /* Bits 1 << enum check: for want of what it needs it was not checked; there is no such thing.
+     */
+    uint32_t skipped, absent;
 };
 
 /* Zeroed memory is empty. */
@@ -67,10 +71,18 @@ uint64_t checks_sum(const struct checks *checks);
 /* Keeps in `checks` only what `before` has too: the same check of the same item. */
 void checks_keep_common(struct checks *checks, const struct checks *before);
 
+static inline void checks_skip(struct checks *checks, enum check check) {
+    checks->skipped |= UINT32_C(1) << check;
+}
+/* Never of one that has a finding. */
+bool checks_is_skipped(const struct checks *checks, enum check check);
+
 /* A number for (what, which), to be an item. */
 uint64_t check_item(const char *what, struct slice event_id, uint64_t which);
 
 /* The findings as a JSON array: [{"check","means","count","evidence":[…]}]. */
 void checks_json(const struct checks *checks, struct buf *out);
+/* … and, likewise, the names of those that were not checked. */
+void checks_json_skipped(const struct checks *checks, struct buf *out);
 /* … and for people: a line a check of `first`..`last`, with what was found below it. */
 void checks_table(const struct checks *checks, enum check first, enum check last, struct buf *out);

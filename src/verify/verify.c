@@ -10,6 +10,7 @@
 #include "lib/buf.h"
 #include "lib/random.h"
 #include "lib/token.h"
+#include "verify/audits.h"
 #include "verify/history_check.h"
 #include "verify/reconcile.h"
 #include "verify/verify_views.h"
@@ -20,6 +21,7 @@ struct verify {
     const struct options *options;
     const char *paths[HISTORY_FILES_MAX];
     size_t paths_count;
+    struct audits audits;
 
     struct reconcile reconcile;
     struct verify_views views;
@@ -40,15 +42,31 @@ static int complain(const char *text, int status) {
 
 /* ---- What is wanted ---- */
 
+/* Files behind the options are more of the kind that was named. */
 static int take_paths(struct verify *verify, int words, char **word, struct err *err) {
     const char *first = options_get(verify->options, "history")->text;
-    if (words > 0 && first == NULL)
-        return err_set(err, -EINVAL, "%s: more files follow --history FILE only", word[0]);
+    bool has_audit = options_get(verify->options, "audit")->text != NULL;
+    if (words > 0 && (first == NULL) != has_audit)
+        return err_set(err, -EINVAL, "%s: more files follow one of --history FILE and --audit FILE",
+                       word[0]);
+    if (first == NULL) return 0;
     if (words >= HISTORY_FILES_MAX)
         return err_set(err, -EINVAL, "at most %d histories", HISTORY_FILES_MAX);
-    if (first != NULL) verify->paths[verify->paths_count++] = first;
+    verify->paths[verify->paths_count++] = first;
     for (int i = 0; i < words; i++) verify->paths[verify->paths_count++] = word[i];
     return 0;
+}
+
+/* Opened before the log is read: what was told by now is in it then. */
+static int take_audits(struct verify *verify, bool is_cluster, int words, char **word,
+                       struct err *err) {
+    const char *first = options_get(verify->options, "audit")->text;
+    if (first == NULL) return 0;
+    if (!is_cluster) return err_set(err, -EINVAL, "--audit is for --mode cluster");
+    int code = audits_open(&verify->audits, first, err);
+    if (verify->paths_count != 0) return code;
+    for (int i = 0; code == 0 && i < words; i++) code = audits_open(&verify->audits, word[i], err);
+    return code;
 }
 
 /* The views are asked for when a server is named. */
@@ -96,6 +114,13 @@ static int run_passes(struct verify *verify, struct err *err) {
     return code;
 }
 
+static int check_audits(struct verify *verify, bool is_cluster, struct err *err) {
+    if (!is_cluster) verify->checks.absent |= UINT32_C(1) << CHECK_R8;
+    if (verify->audits.count == 0) checks_skip(&verify->checks, CHECK_R8);
+    return audits_check(&verify->audits, &verify->truth, verify->reconcile.log.name,
+                        &verify->checks, err);
+}
+
 static int check_histories(struct verify *verify, struct err *err) {
     verify->history.texts = &verify->truth.texts;
     for (size_t i = 0; i < verify->paths_count; i++) {
@@ -134,6 +159,9 @@ static void report_table(const struct verify *verify, struct buf *out) {
         buf_printf(out, "history   %s: %" PRIu64 " requests%s\n", file->path, ops,
                    file->has_end ? "" : ", cut off");
     }
+    for (size_t i = 0; i < verify->audits.count; i++)
+        buf_printf(out, "audit     %s: %" PRIu64 " coupons told\n", verify->audits.all[i].path,
+                   verify->audits.all[i].lines);
     buf_add_text(out, "\n");
     checks_table(&verify->checks, CHECK_R1, CHECK_R11, out);
     if (verify->paths_count != 0) checks_table(&verify->checks, CHECK_C1, CHECK_C10, out);
@@ -165,7 +193,15 @@ static void report_json(const struct verify *verify, struct buf *out) {
         buf_add_text(out, i == 0 ? "" : ",");
         buf_add_json_string(out, slice_str(verify->history.files[i].path));
     }
-    buf_printf(out, "],\n\"requests\":%zu,\n\"findings\":", verify->history.count);
+    buf_printf(out, "],\n\"requests\":%zu,\n\"audits\":[", verify->history.count);
+    for (size_t i = 0; i < verify->audits.count; i++) {
+        buf_add_text(out, i == 0 ? "{\"file\":" : ",{\"file\":");
+        buf_add_json_string(out, slice_str(verify->audits.all[i].path));
+        buf_printf(out, ",\"told\":%" PRIu64 "}", verify->audits.all[i].lines);
+    }
+    buf_add_text(out, "],\n\"not_checked\":");
+    checks_json_skipped(&verify->checks, out);
+    buf_add_text(out, ",\n\"findings\":");
     checks_json(&verify->checks, out);
     buf_add_text(out, "}\n");
 }
@@ -190,11 +226,15 @@ int verify_command(const struct options *options, int words, char **word,
     random_fill(&random_system, &verify.reconcile.hash_key, sizeof verify.reconcile.hash_key);
     int code = take_paths(&verify, words, word, &err);
     if (code != 0) return complain(err.text, EXIT_USAGE);
-    code = take_admin(&verify, &err);
+    code = take_audits(&verify, sources->is_cluster, words, word, &err);
+    if (code == -EINVAL) return complain(err.text, EXIT_USAGE);
+    if (code == 0) code = take_admin(&verify, &err);
     if (code == 0) code = run_passes(&verify, &err);
+    if (code == 0) code = check_audits(&verify, sources->is_cluster, &err);
     if (code == 0) code = check_histories(&verify, &err);
     int status = code == 0 ? report(&verify) : complain(err.text, EXIT_FINDING);
     explicit_bzero(verify.token, sizeof verify.token);
+    audits_deinit(&verify.audits);
     history_deinit(&verify.history);
     checks_deinit(&verify.checks);
     truth_deinit(&verify.truth);

@@ -12,6 +12,7 @@
 struct verify_sources {
     struct log_source log;
     struct copy_source copy; /* .open == NULL: not wanted */
+    bool is_cluster;
 };
 
 /* `word` are more histories. The exit status: 0 everything agrees; 1 something does not, or could
