@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+enum { TOPIC_MS = 10000 };
+
 int cluster_proof_init(struct cluster_proof *proof, const struct options *options,
                        uint32_t stall_ms, struct err *err) {
     const char *folder = options_get(options, "data-dir")->text;
@@ -26,7 +28,34 @@ int cluster_proof_init(struct cluster_proof *proof, const struct options *option
     return 0;
 }
 
+/* verify_sources.check_topic */
+static int check_topic(void *ctx, struct err *err) {
+    const struct cluster_proof *proof = ctx;
+    return kafka_topic_ensure(&proof->kafka.options, false, TOPIC_MS, err);
+}
+
+int cluster_proof_reserve(struct cluster_proof *proof, const struct options *options,
+                          uint32_t timeout_ms, struct err *err) {
+    proof->sources.ctx = proof;
+    proof->sources.check_topic = check_topic;
+    int code = redis_settings_init(&proof->redis, options, err);
+    if (code != 0 || proof->redis.seeds == NULL) return code;
+    code = snapshots_open(&proof->reserve,
+                          &(struct snapshots_options){.seeds = proof->redis.seeds,
+                                                      .user = proof->redis.user,
+                                                      .password = proof->redis.password,
+                                                      .tls = proof->redis.tls,
+                                                      .timeout_ms = timeout_ms},
+                          err);
+    if (code != 0) return code;
+    proof->sources.reserve = (struct reserve_source){
+        .ctx = &proof->reserve, .name = proof->redis.seeds, .read = snapshots_read};
+    return 0;
+}
+
 void cluster_proof_deinit(struct cluster_proof *proof) {
+    snapshots_close(&proof->reserve);
+    redis_settings_deinit(&proof->redis);
     maria_free(proof->copy.db);
     decisions_topic_deinit(&proof->log);
     database_deinit(&proof->database);

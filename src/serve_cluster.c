@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/tls.h"
 #include "log/kafka.h"
-#include "password_file.h"
 
 enum {
     BROKERS_MS = 30000,
@@ -33,36 +31,19 @@ int serve_cluster_check(const struct options *options, struct err *err) {
         if (!is_cluster && is_there)
             return err_set(err, -EINVAL, "--%s is for --mode cluster", needed[i]);
     }
-    if ((text(options, "redis-user") == NULL) != (text(options, "redis-password-file") == NULL))
-        return err_set(err, -EINVAL, "--redis-user and --redis-password-file need each other");
     const struct option_value *audit = options_get(options, "audit");
     if (!is_cluster && audit->source != OPTION_DEFAULT && strcmp(audit->text, "off") != 0)
         return err_set(err, -EINVAL, "--audit is for --mode cluster");
-    return 0;
-}
-
-static int read_secrets(struct serve_cluster *cluster, const struct options *options,
-                        struct err *err) {
-    const char *password_file = text(options, "redis-password-file");
-    const char *authority = text(options, "redis-ca");
-    struct err why = {0};
-    int code = kafka_settings_init(&cluster->kafka, options, err);
-    if (code == 0 && password_file != NULL)
-        code =
-            password_file_read("redis-password-file", password_file, cluster->redis_password, err);
-    if (code == 0 && authority != NULL &&
-        (code = tls_client_new(&cluster->redis_tls, authority, NULL, NULL, &why)) != 0)
-        err_set(err, code, "--redis-ca: %s", why.text);
-    return code;
+    return redis_settings_check(options, err);
 }
 
 int serve_cluster_open(struct serve_cluster *cluster, const struct options *options,
                        struct view *view, const struct hash_key *hash_key, uint32_t claims_max,
                        struct err *err) {
-    int code = read_secrets(cluster, options, err);
+    int code = kafka_settings_init(&cluster->kafka, options, err);
+    if (code == 0) code = redis_settings_init(&cluster->redis, options, err);
     if (code == 0) code = kafka_topic_ensure(&cluster->kafka.options, true, BROKERS_MS, err);
     if (code != 0) return code;
-    bool has_password = text(options, "redis-password-file") != NULL;
     return cluster_new(
         &cluster->cluster,
         &(struct cluster_options){
@@ -71,10 +52,10 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
             .clock = &clock_system,
             .random = &random_system,
             .kafka = cluster->kafka.options,
-            .redis = text(options, "redis"),
-            .redis_user = text(options, "redis-user"),
-            .redis_password = has_password ? cluster->redis_password : NULL,
-            .redis_tls = cluster->redis_tls,
+            .redis = cluster->redis.seeds,
+            .redis_user = cluster->redis.user,
+            .redis_password = cluster->redis.password,
+            .redis_tls = cluster->redis.tls,
             .claims_max = claims_max,
             .winners_max = (uint32_t)options_get(options, "winners-max")->number,
             /* A little less than a client's connection waits, so that "not now" and
@@ -109,7 +90,6 @@ void serve_cluster_close(struct serve_cluster *cluster) {
     cluster->audit = NULL;
     cluster_free(cluster->cluster, FLUSH_MS);
     cluster->cluster = NULL;
-    tls_client_free(cluster->redis_tls);
+    redis_settings_deinit(&cluster->redis);
     kafka_settings_deinit(&cluster->kafka);
-    explicit_bzero(cluster->redis_password, sizeof cluster->redis_password);
 }

@@ -10,13 +10,12 @@
 #include "claim/cluster.h"
 #include "kafka_settings.h"
 #include "lib/options.h"
-#include "lib/token.h"
 #include "record/audit.h"
+#include "redis_settings.h"
 
 struct serve_cluster {
     struct kafka_settings kafka;
-    char redis_password[TOKEN_BYTES_MAX];
-    struct tls_client *redis_tls;
+    struct redis_settings redis;
     struct cluster *cluster; /* NULL until open */
     char audit_path[PATH_MAX];
     struct audit *audit; /* NULL without one */

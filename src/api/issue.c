@@ -37,7 +37,8 @@ static void write_problem(struct server *server, const struct answer *answer,
     reply_write_problem(&server->out, server->date, &problem, answer->close, answer->head_only);
 }
 
-static_assert(EVENT_ID_BYTES_MAX <= AUDIT_ID_BYTES_MAX && USER_ID_BYTES_MAX <= AUDIT_ID_BYTES_MAX,
+static_assert((int)EVENT_ID_BYTES_MAX <= (int)AUDIT_ID_BYTES_MAX &&
+                  (int)USER_ID_BYTES_MAX <= (int)AUDIT_ID_BYTES_MAX,
               "every id can be noted");
 
 /* Whoever is told a coupon, at whatever route, is told it by this thread's own view (I3). */

@@ -57,7 +57,7 @@ void checks_add(struct checks *checks, enum check check, uint64_t item, const ch
         return;
     }
     struct check_finding *finding = &checks->all[checks->count++];
-    *finding = (struct check_finding){.check = check, .item = item};
+    *finding = (struct check_finding){.check = check, .event = checks->event, .item = item};
     if (!has_words) return;
     char text[CHECK_EVIDENCE_BYTES];
     va_list arguments;

@@ -19,8 +19,12 @@ enum { CHECK_EVIDENCE_MAX = 20, CHECK_EVIDENCE_BYTES = 400 };
  * told. docs/verify.md explains them to people. */
 #define CHECKS(X)                                                                                  \
     X(CHECK_R1, "R1", "every row of the copy is what the log has decided, field by field")         \
+    X(CHECK_R2, "R2", "whoever holds a coupon by the log has that serial in Redis")                \
+    X(CHECK_R3, "R3", "what Redis has and the log has not is on its way: younger than 30 s")       \
     X(CHECK_R4, "R4", "serials are in 1..N, each with one holder; a user holds one coupon")        \
+    X(CHECK_R5, "R5", "Redis is where the log is: gen, ver, fields, and the process")              \
     X(CHECK_R6, "R6", "taken is the number of holders and at most N; no serial above N")           \
+    X(CHECK_R7, "R7", "no key of an event ends, Redis evicts nothing, the topic is as it must be") \
     X(CHECK_R8, "R8", "every coupon that a server noted it told is in the log, by then")           \
     X(CHECK_R9, "R9", "the copy is there, at a record of this log, and never goes back")           \
     X(CHECK_R10, "R10", "no dead letter waits for a person")                                       \
@@ -50,6 +54,7 @@ struct checks {
     uint64_t counts[CHECKS_COUNT];
     struct check_finding {
         enum check check;
+        uint32_t event; /* number of it in the log, from 1; 0: of none */
         uint64_t item;
         char *evidence; /* owned; NULL when it was not kept */
     } * all;            /* in the order in which they were found */
@@ -58,7 +63,14 @@ struct checks {
     /* Bits 1 << enum check: for want of what it needs it was not checked; there is no such thing.
      */
     uint32_t skipped, absent;
+    uint32_t event; /* what findings are about from here on, likewise */
 };
+
+/* Whether only `coupond verify` asks: it needs more than a server has at hand. */
+static inline bool check_is_of_verify(enum check check) {
+    return check == CHECK_R2 || check == CHECK_R3 || check == CHECK_R5 || check == CHECK_R7 ||
+           check == CHECK_R8;
+}
 
 /* Zeroed memory is empty. */
 void checks_deinit(struct checks *checks);

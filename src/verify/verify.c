@@ -114,8 +114,20 @@ static int run_passes(struct verify *verify, struct err *err) {
     return code;
 }
 
-static int check_audits(struct verify *verify, bool is_cluster, struct err *err) {
-    if (!is_cluster) verify->checks.absent |= UINT32_C(1) << CHECK_R8;
+/* What only cluster mode has is left out otherwise. */
+static void check_topic(struct verify *verify, const struct verify_sources *sources) {
+    struct err err = {0};
+    for (unsigned check = 0; check < CHECKS_COUNT && !sources->is_cluster; check++)
+        if (check_is_of_verify((enum check)check)) verify->checks.absent |= UINT32_C(1) << check;
+    int code = sources->check_topic == NULL ? 0 : sources->check_topic(sources->ctx, &err);
+    if (code == -EINVAL)
+        checks_add(&verify->checks, CHECK_R7, check_item("topic", slice_of("", 0), 0), "%s",
+                   err.text);
+    else if (code != 0)
+        checks_skip(&verify->checks, CHECK_R7); /* as for who may not ask */
+}
+
+static int check_audits(struct verify *verify, struct err *err) {
     if (verify->audits.count == 0) checks_skip(&verify->checks, CHECK_R8);
     return audits_check(&verify->audits, &verify->truth, verify->reconcile.log.name,
                         &verify->checks, err);
@@ -152,6 +164,9 @@ static void report_table(const struct verify *verify, struct buf *out) {
         buf_printf(out, "views     %" PRIu32 "\n", seen->views);
     else
         buf_printf(out, "views     not asked for (--admin URL)\n");
+    if (reconcile->reserve.read != NULL)
+        buf_printf(out, "redis     %s: %" PRIu32 " events, %" PRIu64 " entries\n",
+                   reconcile->reserve.name, seen->reserved_events, seen->reservations);
     for (size_t i = 0; i < verify->history.files_count; i++) {
         const struct history_file *file = &verify->history.files[i];
         uint64_t ops = 0;
@@ -188,6 +203,12 @@ static void report_json(const struct verify *verify, struct buf *out) {
     } else {
         buf_add_text(out, "null");
     }
+    if (verify->reconcile.reserve.read != NULL) {
+        buf_add_text(out, ",\n\"redis\":{\"nodes\":");
+        buf_add_json_string(out, slice_str(verify->reconcile.reserve.name));
+        buf_printf(out, ",\"events\":%" PRIu32 ",\"entries\":%" PRIu64 "}", seen->reserved_events,
+                   seen->reservations);
+    }
     buf_printf(out, ",\n\"views\":%" PRIu32 ",\n\"histories\":[", seen->views);
     for (size_t i = 0; i < verify->history.files_count; i++) {
         buf_add_text(out, i == 0 ? "" : ",");
@@ -223,6 +244,7 @@ int verify_command(const struct options *options, int words, char **word,
     struct err err = {0};
     verify.reconcile.log = sources->log;
     verify.reconcile.copy = sources->copy;
+    verify.reconcile.reserve = sources->reserve;
     random_fill(&random_system, &verify.reconcile.hash_key, sizeof verify.reconcile.hash_key);
     int code = take_paths(&verify, words, word, &err);
     if (code != 0) return complain(err.text, EXIT_USAGE);
@@ -230,7 +252,8 @@ int verify_command(const struct options *options, int words, char **word,
     if (code == -EINVAL) return complain(err.text, EXIT_USAGE);
     if (code == 0) code = take_admin(&verify, &err);
     if (code == 0) code = run_passes(&verify, &err);
-    if (code == 0) code = check_audits(&verify, sources->is_cluster, &err);
+    if (code == 0) check_topic(&verify, sources);
+    if (code == 0) code = check_audits(&verify, &err);
     if (code == 0) code = check_histories(&verify, &err);
     int status = code == 0 ? report(&verify) : complain(err.text, EXIT_FINDING);
     explicit_bzero(verify.token, sizeof verify.token);

@@ -6,13 +6,19 @@
  */
 #pragma once
 
+#include "lib/err.h"
 #include "lib/options.h"
 #include "verify/decision.h"
 
 struct verify_sources {
     struct log_source log;
-    struct copy_source copy; /* .open == NULL: not wanted */
-    bool is_cluster;
+    struct copy_source copy;       /* .open == NULL: not wanted */
+    bool is_cluster;               /* what is below is for that alone */
+    struct reserve_source reserve; /* .read == NULL: not wanted */
+    /* Holds the settings of the log's topic against what they must be: 0; -EINVAL: one is not, as
+     * err says; else it cannot be asked. NULL: not wanted. */
+    int (*check_topic)(void *ctx, struct err *err);
+    void *ctx;
 };
 
 /* `word` are more histories. The exit status: 0 everything agrees; 1 something does not, or could

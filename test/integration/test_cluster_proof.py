@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coupond verify --mode cluster` on a whole deployment: what servers noted that they told, against the
-log.
+"""`coupond verify --mode cluster` on a whole deployment: what servers noted that they told, and what Redis
+has, against the log. Redis is damaged on purpose; whatever is broken is found by its check and by no
+other.
 """
 import json
 import shutil
 
 import pytest
+from crowd import Crowd, Told
 from harness import run, wait_until
+from redis_cluster import PASSWORDS
 from test_cluster import SECONDS, Deployment, ask
 
 pytestmark = [pytest.mark.redis, pytest.mark.kafka, pytest.mark.mariadb]
@@ -15,13 +18,21 @@ pytestmark = [pytest.mark.redis, pytest.mark.kafka, pytest.mark.mariadb]
 class Proof:
     """Asks for the truth about a deployment, with a database that is at the log's begin."""
 
-    def __init__(self, deployment, database):
+    def __init__(self, deployment, database, folder):
         self.deployment, self.database = deployment, database
+        self.password = folder / "redis.password"
+        self.password.touch(0o600)
+        self.password.write_text(PASSWORDS["coupond"] + "\n")
 
     @property
     def flags(self):
         return ["--mode", "cluster", "--recheck-after", "0", "--kafka", self.deployment.kafka.brokers,
                 "--kafka-topic", self.deployment.topic, *self.database.flags("coupond_reader")]
+
+    @property
+    def redis(self):
+        return ["--redis", self.deployment.redis.seeds, "--redis-user", "coupond",
+                "--redis-password-file", str(self.password)]
 
     def verify(self, *words, status=0):
         return run("verify", *self.flags, *words, status=status)
@@ -34,10 +45,10 @@ class Proof:
 
 
 @pytest.fixture
-def proof(servers, redis_cluster, kafka, mariadb):
+def proof(servers, redis_cluster, kafka, mariadb, tmp_path):
     mariadb.drop()
     mariadb.prepare()
-    yield Proof(Deployment(servers, redis_cluster, kafka), mariadb)
+    yield Proof(Deployment(servers, redis_cluster, kafka), mariadb, tmp_path)
     mariadb.drop()
 
 
@@ -122,7 +133,7 @@ def test_files_of_an_audit_are_bounded(proof, tmp_path):
             wait_until(lambda n=n: client.claim(f"u-{n}", deployment.event).status == 200,
                        f"an answer for u-{n}", SECONDS)
     server.stop()
-    files = sorted(tmp_path.iterdir())
+    files = sorted(tmp_path.glob("told*"))
     assert [file.name for file in files] == ["told"] + [f"told.{n}" for n in range(1, 8)]
     assert all(file.stat().st_size <= 4096 for file in files)
     proof.verify("--audit", *files)
@@ -140,3 +151,137 @@ def test_without_an_audit(proof):
     said = proof.verify("--audit", server.log, status=1).stderr
     assert "is no audit" in said
     assert "one of --history FILE and --audit FILE" in proof.verify("word", status=2).stderr
+
+
+# ---- what Redis has ----
+
+class Keys:
+    """The four keys of an event, as the operator of Redis sees them."""
+
+    def __init__(self, deployment):
+        self.node = deployment.redis.master_of(deployment.key)
+        self.names = {letter: f"coupon:{{{deployment.event}}}:{letter}" for letter in "mufo"}
+
+    def __call__(self, command, letter, *words):
+        return self.node(command, self.names[letter], *words)
+
+    def number(self, field):
+        return int(self("HGET", "m", field))
+
+    def record(self, user):
+        return self("HGET", "u", user)
+
+    def swap(self, one, other):
+        records = self.record(one), self.record(other)
+        self("HSET", "u", one, records[1], other, records[0])
+
+    def reserve(self, user, ms):
+        """Hands out the next serial as nobody does, at an instant."""
+        serial = self("HINCRBY", "m", "next", 1) - 1
+        self("HSET", "u", user, f"{self.number('gen')} {serial} {ms} 99 c")
+
+    def replace(self, letter, value):
+        self("DEL", letter)
+        self("SET", letter, value)
+
+
+@pytest.fixture
+def settled(proof):
+    """(proof, keys) of an event with 10 coupons, of which 1 to 6 were handed out and 3 came back."""
+    deployment = proof.deployment
+    server = deployment.start()
+    server.create(deployment.event, 10)
+    for n in range(6):
+        assert ask(server, f"u-{n}", deployment.event).json["serial"] == n + 1
+    server.event("return", deployment.event, "--user", "u-2", "--reason", "test")
+    return proof, Keys(deployment)
+
+
+DAMAGES = {
+    "a holder is gone": (lambda keys: keys("HDEL", "u", "u-1"), {"R2", "R4"}, "user u-1 has serial 2"),
+    "holders are swapped": (lambda keys: keys.swap("u-0", "u-1"), {"R2"}, "and here 2"),
+    "next is behind": (lambda keys: keys("HINCRBY", "m", "next", -1), {"R4"}, "next is 6"),
+    "next is ahead": (lambda keys: keys("HINCRBY", "m", "next", 1), {"R4"}, "next is 8"),
+    "a held serial is free": (lambda keys: keys("RPUSH", "f", 1), {"R4"}, "serial 1 is free, and held"),
+    "a free one is gone": (lambda keys: keys("DEL", "f"), {"R4"}, "0 are free"),
+    "a list became a text": (lambda keys: keys.replace("f", "x"), {"R4"}, "key f is of a wrong type"),
+    "a record is none": (lambda keys: keys("HSET", "u", "u-1", "x"), {"R4"}, "is no record"),
+    "a generation ahead": (lambda keys: keys("HINCRBY", "m", "gen", 5), {"R5"}, "is of gen"),
+    "a version behind": (lambda keys: keys("HINCRBY", "m", "ver", -1), {"R5"}, "is of gen"),
+    "too many coupons": (lambda keys: keys("HSET", "m", "n", 50), {"R5"}, "n is 50, by the log 10"),
+    "another process": (lambda keys: keys("HSET", "m", "tok", "ab" * 40), {"R5"}, "another process"),
+    "no state": (lambda keys: keys("DEL", "m"), {"R5"}, "nothing is here"),
+    "a field is missing": (lambda keys: keys("HDEL", "m", "tl"), {"R5"}, "key m lacks"),
+    "a key that ends": (lambda keys: keys("EXPIRE", "u", 1000), {"R7"}, "key u has an end"),
+    "nobody wrote it": (lambda keys: keys.reserve("ghost", 1000), {"R3"}, "user ghost has reserved serial 7"),
+}
+
+
+def test_redis_agrees(settled):
+    proof, _ = settled
+    said = proof.verify(*proof.redis).stdout
+    for check in ("R2", "R3", "R4", "R5", "R7"):
+        assert f"{check}   ok" in said, said
+    assert f"redis     {proof.deployment.redis.seeds}: 1 events, 5 entries" in said
+    said = proof.verify().stdout
+    for check in ("R2", "R3", "R5", "R7"):
+        assert f"{check}   not checked" in said, said
+    assert proof.report()["not_checked"] == ["R2", "R3", "R5", "R7", "R8"]
+    assert proof.report(*proof.redis)["redis"]["entries"] == 5
+
+
+def test_each_damage_is_found(settled):
+    """One after the other, each undone by what was there before."""
+    proof, keys = settled
+    for name, (damage, checks, words) in DAMAGES.items():
+        fields = {letter: keys("HGETALL", letter) for letter in "mu"}
+        damage(keys)
+        found = proof.findings(*proof.redis)
+        assert set(found) == checks, (name, found)
+        assert any(words in text for texts in found.values() for text in texts), (name, found)
+        for letter in "mufo":
+            keys("DEL", letter)
+        for letter in "mu":
+            keys("HSET", letter, *fields[letter])
+        keys("RPUSH", "f", 3)
+        assert proof.findings(*proof.redis) == {}, name
+
+
+def test_what_others_must_not_change(settled):
+    proof, keys = settled
+    keys.node("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        found = proof.findings(*proof.redis)
+        assert set(found) == {"R7"} and "allkeys-lru" in found["R7"][0]
+    finally:
+        keys.node("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    proof.deployment.kafka.configure_topic(proof.deployment.topic, min_insync_replicas=1)
+    found = proof.findings(*proof.redis)
+    assert set(found) == {"R7"} and "min.insync.replicas=1 and must have 2" in found["R7"][0]
+    assert set(proof.findings()) == {"R7"}
+
+
+def test_no_false_alarm_while_coupons_are_claimed(proof):
+    deployment = proof.deployment
+    one, two = deployment.start(), deployment.start()
+    told = Told(deployment.event, 4000)
+    one.create(told.event, told.stock)
+    wait_until(lambda: two.claim("first", told.event).status == 200, "the event on the other server")
+    crowds = [Crowd(server, told, [f"{name}-{n}" for n in range(1500)], threads=2, depth=4)
+              for name, server in (("one", one), ("two", two))]
+    for turn in range(4):
+        one.event("restock", told.event, "--to", str(told.stock + turn + 1), "--reason", "test")
+        said = proof.verify(*proof.redis, "--recheck-after", "1s", "--audit", one.data / "audit.log",
+                            two.data / "audit.log", status=None)
+        assert said.returncode == 0, said.stdout
+    for each in crowds:
+        each.wait()
+    proof.verify(*proof.redis)
+
+
+def test_redis_cannot_be_asked(proof):
+    server = proof.deployment.start()
+    server.create(proof.deployment.event, 3)
+    said = proof.verify("--redis", "127.0.0.1:1", "--timeout", "500ms", status=1).stderr
+    assert "--redis 127.0.0.1:1: " in said
+    assert "need each other" in proof.verify(*proof.redis[:4], status=2).stderr
