@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "claim/decisions_topic.h"
+#include "claim/repair.h"
 #include "claim/snapshot.h"
 #include "database.h"
 #include "kafka_settings.h"
@@ -25,6 +26,8 @@ struct cluster_proof {
     struct maria_reader copy; /* has a connection of its own; a replica will do */
     struct redis_settings redis;
     struct snapshots reserve;
+    struct repair *repair; /* NULL until something is repaired */
+    uint32_t timeout_ms;
     struct verify_sources sources;
 };
 

@@ -238,6 +238,50 @@ static int report(const struct verify *verify) {
     return checks_sum(&verify->checks) == 0 ? EXIT_GOOD : EXIT_FINDING;
 }
 
+/* ---- Repair ---- */
+
+/* What Redis hands out is repaired; what only a person can judge is not. */
+static bool is_repairable(const struct check_finding *finding, uint32_t event) {
+    return finding->event == event &&
+           (finding->check == CHECK_R2 || finding->check == CHECK_R4 || finding->check == CHECK_R5);
+}
+
+static bool needs_repair(const struct checks *checks, uint32_t event) {
+    for (size_t i = 0; i < checks->count; i++)
+        if (is_repairable(&checks->all[i], event)) return true;
+    return false;
+}
+
+static void repair(const struct verify *verify, const struct verify_sources *sources) {
+    const struct truth *truth = &verify->truth;
+    FILE *to = options_get(verify->options, "json")->number != 0 ? stderr : stdout;
+    unsigned count = 0;
+    for (uint32_t i = 0; i < truth->events_count; i++) {
+        char said[VERIFY_SAID_BYTES] = "";
+        const struct slice id = texts_at(&truth->texts, truth->events[i].id);
+        if (!needs_repair(&verify->checks, i + 1)) continue;
+        sources->repair(sources->ctx, id, said);
+        fprintf(to, "repair    %.*s: %s\n", (int)id.n, id.p, said);
+        count++;
+    }
+    if (count == 0) fprintf(to, "repair    nothing to do\n");
+}
+
+static bool wants_repair(const struct verify *verify) {
+    return options_get(verify->options, "repair")->number != 0;
+}
+
+/* Nothing is done about what only one look has shown. */
+static int check_repair(const struct verify *verify, const struct verify_sources *sources,
+                        struct err *err) {
+    if (!wants_repair(verify)) return 0;
+    if (sources->repair == NULL)
+        return err_set(err, -EINVAL, "--repair is for --mode cluster, with --redis HOST:PORT,…");
+    if (options_get(verify->options, "recheck-after")->number == 0)
+        return err_set(err, -EINVAL, "--repair wants a second look: --recheck-after must not be 0");
+    return 0;
+}
+
 int verify_command(const struct options *options, int words, char **word,
                    const struct verify_sources *sources) {
     struct verify verify = {.options = options};
@@ -246,7 +290,8 @@ int verify_command(const struct options *options, int words, char **word,
     verify.reconcile.copy = sources->copy;
     verify.reconcile.reserve = sources->reserve;
     random_fill(&random_system, &verify.reconcile.hash_key, sizeof verify.reconcile.hash_key);
-    int code = take_paths(&verify, words, word, &err);
+    int code = check_repair(&verify, sources, &err);
+    if (code == 0) code = take_paths(&verify, words, word, &err);
     if (code != 0) return complain(err.text, EXIT_USAGE);
     code = take_audits(&verify, sources->is_cluster, words, word, &err);
     if (code == -EINVAL) return complain(err.text, EXIT_USAGE);
@@ -256,6 +301,7 @@ int verify_command(const struct options *options, int words, char **word,
     if (code == 0) code = check_audits(&verify, &err);
     if (code == 0) code = check_histories(&verify, &err);
     int status = code == 0 ? report(&verify) : complain(err.text, EXIT_FINDING);
+    if (code == 0 && wants_repair(&verify)) repair(&verify, sources);
     explicit_bzero(verify.token, sizeof verify.token);
     audits_deinit(&verify.audits);
     history_deinit(&verify.history);

@@ -285,3 +285,88 @@ def test_redis_cannot_be_asked(proof):
     said = proof.verify("--redis", "127.0.0.1:1", "--timeout", "500ms", status=1).stderr
     assert "--redis 127.0.0.1:1: " in said
     assert "need each other" in proof.verify(*proof.redis[:4], status=2).stderr
+
+
+# ---- repair ----
+
+def repair(proof, *words, status=1):
+    """What was done, one line each."""
+    said = run("verify", *proof.flags[:2], *proof.flags[4:], "--recheck-after", "100ms", *proof.redis, "--repair",
+               *words, status=status)
+    return [line.split("repair    ")[1] for line in said.stdout.splitlines() if line.startswith("repair ")]
+
+
+HEALED = ["a holder is gone", "holders are swapped", "next is behind", "a held serial is free", "a record is none",
+          "too many coupons", "another process", "no state"]
+
+
+def test_repair_heals(settled):
+    """Beside a running server, to which nobody comes; and then somebody does."""
+    proof, keys = settled
+    event, gen = proof.deployment.event, keys.number("gen")
+    assert repair(proof, status=0) == ["nothing to do"]
+    for name in HEALED:
+        damage, checks, _ = DAMAGES[name]
+        damage(keys)
+        assert set(proof.findings(*proof.redis)) == checks, name
+        gen += 1
+        assert repair(proof) == [f"{event}: fenced as gen {gen}, 5 holders installed"], name
+        assert proof.findings(*proof.redis) == {}, name
+        assert keys.number("gen") == gen
+    server = proof.deployment.made[0]
+    assert ask(server, "u-0", event).json["serial"] == 1
+    assert ask(server, "new", event).json["serial"] == 3
+    assert keys.number("gen") == gen  # it had nothing to recover
+    proof.verify(*proof.redis, "--audit", server.data / "audit.log")
+
+
+def test_repair_leaves_alone_what_is_not_its_own(settled):
+    proof, keys = settled
+    event = proof.deployment.event
+    keys("EXPIRE", "u", 1000)
+    keys.reserve("ghost", 1000)
+    assert repair(proof) == ["nothing to do"]
+    assert set(proof.findings(*proof.redis)) == {"R3", "R7"}
+    keys("PERSIST", "u")
+    keys("HDEL", "u", "ghost")
+    keys("HINCRBY", "m", "next", -1)
+    keys("HINCRBY", "m", "gen", 50)
+    [said] = repair(proof)
+    assert said.startswith(f"{event}: not repaired: Redis is at gen") and "another topic" in said
+    keys("DEL", "m")
+    assert "5 holders installed" in repair(proof)[0]
+    keys.replace("f", "x")
+    [said] = repair(proof)
+    assert "fenced, not installed: key f is not ours" in said
+    keys("DEL", "f")
+    assert "5 holders installed" in repair(proof)[0]
+    server = proof.deployment.made[0]
+    server.event("close", event, "--reason", "test")
+    keys("HDEL", "u", "u-0")
+    assert repair(proof) == [f"{event}: refused: the event is closed, nobody asks Redis for it"]
+
+
+def test_repair_without_what_it_needs(proof):
+    assert "--redis" in run("verify", *proof.flags, "--repair", status=2).stderr
+    assert "--redis" in run("verify", "--repair", status=2).stderr
+    assert "second look" in proof.verify(*proof.redis, "--repair", status=2).stderr
+
+
+def test_repair_under_load(proof):
+    """Whoever is on the way when it happens claims again; nobody hears two things."""
+    deployment = proof.deployment
+    one, two = deployment.start(), deployment.start()
+    told, keys = Told(deployment.event, 2000), Keys(deployment)
+    one.create(told.event, told.stock)
+    wait_until(lambda: two.claim("first", told.event).status == 200, "the event on the other server")
+    told.hear("first", two.claim("first", told.event))
+    crowds = [Crowd(server, told, [f"{name}-{n}" for n in range(900)], threads=2, depth=4)
+              for name, server in (("one", one), ("two", two))]
+    for _ in range(3):
+        keys("HDEL", "u", "first")
+        assert "fenced as gen" in repair(proof)[0]
+    for each in crowds:
+        each.wait()
+    repair(proof, status=None)
+    assert proof.findings(*proof.redis, "--audit", one.data / "audit.log", two.data / "audit.log") == {}
+    told.check_against(one)
