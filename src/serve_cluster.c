@@ -31,9 +31,9 @@ int serve_cluster_check(const struct options *options, struct err *err) {
         if (!is_cluster && is_there)
             return err_set(err, -EINVAL, "--%s is for --mode cluster", needed[i]);
     }
-    const struct option_value *audit = options_get(options, "audit");
-    if (!is_cluster && audit->source != OPTION_DEFAULT && strcmp(audit->text, "off") != 0)
-        return err_set(err, -EINVAL, "--audit is for --mode cluster");
+    const char *audit = text(options, "audit");
+    bool has_file = strcmp(audit, "on") != 0 && strcmp(audit, "off") != 0;
+    if (!is_cluster && has_file) return err_set(err, -EINVAL, "--audit FILE is for --mode cluster");
     return redis_settings_check(options, err);
 }
 

@@ -19,12 +19,6 @@ struct reading {
     uint64_t line; /* number of it, from 1 */
 };
 
-/* One line, in pieces. */
-struct told {
-    uint64_t seq, serial;
-    struct slice event_id, user_id;
-};
-
 int audits_open(struct audits *audits, const char *path, struct err *err) {
     struct stat is;
     if (audits->count == AUDITS_MAX) return err_set(err, -EINVAL, "at most %d audits", AUDITS_MAX);
@@ -66,19 +60,20 @@ static bool read_number(struct slice word, uint64_t *number) {
     return word.n > 0 && word.n <= 19;
 }
 
-static bool read_told(struct slice line, struct told *told) {
+bool audit_line_read(struct slice line, struct audit_line *told) {
     struct slice seq = take_word(&line);
     told->event_id = take_word(&line);
     struct slice serial = take_word(&line);
-    told->user_id = take_word(&line);
+    told->user_id = line; /* all that is left, and one word */
     return read_number(seq, &told->seq) && read_number(serial, &told->serial) &&
-           told->event_id.n > 0 && told->user_id.n > 0 && line.n == 0;
+           told->event_id.n > 0 && line.n > 0 && memchr(line.p, ' ', line.n) == NULL;
 }
 
 /* ---- Against the log ---- */
 
 /* The entry that issued to the user, as far as it counts by `seq`: a user has one at most. */
-static const struct truth_entry *find_issued(const struct truth *truth, const struct told *told) {
+static const struct truth_entry *find_issued(const struct truth *truth,
+                                             const struct audit_line *told) {
     uint32_t id = texts_find(&truth->texts, told->event_id);
     uint32_t user = texts_find(&truth->texts, told->user_id);
     const struct truth_event *event = id == TEXT_UNKNOWN ? NULL : truth_event(truth, id);
@@ -92,7 +87,7 @@ static const struct truth_entry *find_issued(const struct truth *truth, const st
     return issued;
 }
 
-static void check_told(struct reading *reading, const struct told *told) {
+static void check_told(struct reading *reading, const struct audit_line *told) {
     const struct truth_entry *issued = find_issued(reading->truth, told);
     char what[100] = "by the log this user held none";
     if (issued != NULL) {
@@ -108,9 +103,9 @@ static void check_told(struct reading *reading, const struct told *told) {
 }
 
 static void check_line(struct reading *reading, struct slice line) {
-    struct told told;
+    struct audit_line told;
     reading->file->lines++;
-    if (read_told(line, &told))
+    if (audit_line_read(line, &told))
         check_told(reading, &told);
     else
         checks_add(reading->checks, CHECK_R8,

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base.h"
@@ -41,3 +42,10 @@ void audits_deinit(struct audits *audits);
  * log. */
 int audits_check(struct audits *audits, const struct truth *truth, const char *log,
                  struct checks *checks, struct err *err) MUST_CHECK;
+
+/* A line behind the first, without its end; slices are of it. False when it is none. */
+struct audit_line {
+    uint64_t seq, serial;
+    struct slice event_id, user_id;
+};
+bool audit_line_read(struct slice line, struct audit_line *told);

@@ -146,7 +146,7 @@ def test_without_an_audit(proof):
     ask(server, "ada", deployment.event)
     server.stop()
     assert not (server.data / "audit.log").exists()
-    assert "--audit is for --mode cluster" in run("serve", "--audit", "on", status=2).stderr
+    assert "--audit FILE is for --mode cluster" in run("serve", "--audit", "told", status=2).stderr
     assert "--audit is for --mode cluster" in run("verify", "--audit", server.log, status=2).stderr
     said = proof.verify("--audit", server.log, status=1).stderr
     assert "is no audit" in said

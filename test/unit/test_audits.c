@@ -95,6 +95,7 @@ static void every_lie_is_found(void **state) {
         {"3 EV 2\n", "no line of an audit"},
         {"3 EV x bob\n", "no line of an audit"},
         {"3 EV 2 bob more\n", "no line of an audit"},
+        {"3 EV 2 bob \n", "no line of an audit"},
         {"\n", "no line of an audit"},
     };
     struct bench *bench = *state;
