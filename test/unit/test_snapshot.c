@@ -121,6 +121,7 @@ static void nonsense(void **state) {
     static const char *const all[] = {
         "+OK\r\n",
         "*0\r\n",
+        "*14\r\n" HEAD TIMES "$4\r\nnext\r\n$1\r\n4\r\n$2\r\nst\r\n$1\r\n1\r\n", /* no tl */
         "*5\r\n" TYPES TTLS NODE M U,
         "*6\r\n" NOTHING TTLS NODE M U F,
         "*6\r\n" TYPES TYPES NODE M U F,
