@@ -74,7 +74,7 @@ static const struct command commands[] = {
      "check the options of serve; show their values and where each came from"},
     {"backup", COMMAND_BACKUP, backup_command, "backup DIR [OPTION…]",
      "copy the data of a server, running or not, and check the copy"},
-    {"verify", COMMAND_VERIFY, proof_command, "verify [--history FILE…] [OPTION…]",
+    {"verify", COMMAND_VERIFY, proof_command, "verify [--history FILE…] [--audit FILE…] [OPTION…]",
      "hold journal, copy, threads and what clients were told against each other"},
     {"schema", COMMAND_SCHEMA, schema_command, "schema apply|status --database HOST:PORT [OPTION…]",
      "make the tables of the database, or say which migrations it has"},

@@ -292,7 +292,10 @@ static void *attach_cluster(void *ctx, const struct engine_sink *sink) {
 static int start_cluster(struct serve *serve, struct err *err) {
     struct cluster *cluster = serve->cluster.cluster;
     serve->log = cluster_log(cluster);
+    int code = serve_cluster_audit(&serve->cluster, serve->options, servers_count(serve), err);
+    if (code != 0) return code;
     serve->shared.cluster = cluster;
+    serve->shared.audit = serve->cluster.audit;
     serve->engine = engine_thread_start(&(struct engine_thread_options){
         .ops = &engine_cluster_ops,
         .make = attach_cluster,

@@ -2,11 +2,10 @@
 #include "serve_cluster.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "lib/tls.h"
 #include "log/kafka.h"
-#include "password_file.h"
 
 enum {
     BROKERS_MS = 30000,
@@ -32,33 +31,19 @@ int serve_cluster_check(const struct options *options, struct err *err) {
         if (!is_cluster && is_there)
             return err_set(err, -EINVAL, "--%s is for --mode cluster", needed[i]);
     }
-    if ((text(options, "redis-user") == NULL) != (text(options, "redis-password-file") == NULL))
-        return err_set(err, -EINVAL, "--redis-user and --redis-password-file need each other");
-    return 0;
-}
-
-static int read_secrets(struct serve_cluster *cluster, const struct options *options,
-                        struct err *err) {
-    const char *password_file = text(options, "redis-password-file");
-    const char *authority = text(options, "redis-ca");
-    struct err why = {0};
-    int code = kafka_settings_init(&cluster->kafka, options, err);
-    if (code == 0 && password_file != NULL)
-        code =
-            password_file_read("redis-password-file", password_file, cluster->redis_password, err);
-    if (code == 0 && authority != NULL &&
-        (code = tls_client_new(&cluster->redis_tls, authority, NULL, NULL, &why)) != 0)
-        err_set(err, code, "--redis-ca: %s", why.text);
-    return code;
+    const char *audit = text(options, "audit");
+    bool has_file = strcmp(audit, "on") != 0 && strcmp(audit, "off") != 0;
+    if (!is_cluster && has_file) return err_set(err, -EINVAL, "--audit FILE is for --mode cluster");
+    return redis_settings_check(options, err);
 }
 
 int serve_cluster_open(struct serve_cluster *cluster, const struct options *options,
                        struct view *view, const struct hash_key *hash_key, uint32_t claims_max,
                        struct err *err) {
-    int code = read_secrets(cluster, options, err);
+    int code = kafka_settings_init(&cluster->kafka, options, err);
+    if (code == 0) code = redis_settings_init(&cluster->redis, options, err);
     if (code == 0) code = kafka_topic_ensure(&cluster->kafka.options, true, BROKERS_MS, err);
     if (code != 0) return code;
-    bool has_password = text(options, "redis-password-file") != NULL;
     return cluster_new(
         &cluster->cluster,
         &(struct cluster_options){
@@ -67,10 +52,10 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
             .clock = &clock_system,
             .random = &random_system,
             .kafka = cluster->kafka.options,
-            .redis = text(options, "redis"),
-            .redis_user = text(options, "redis-user"),
-            .redis_password = has_password ? cluster->redis_password : NULL,
-            .redis_tls = cluster->redis_tls,
+            .redis = cluster->redis.seeds,
+            .redis_user = cluster->redis.user,
+            .redis_password = cluster->redis.password,
+            .redis_tls = cluster->redis.tls,
             .claims_max = claims_max,
             .winners_max = (uint32_t)options_get(options, "winners-max")->number,
             /* A little less than a client's connection waits, so that "not now" and
@@ -82,10 +67,30 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
         err);
 }
 
+int serve_cluster_audit(struct serve_cluster *cluster, const struct options *options,
+                        uint32_t threads, struct err *err) {
+    const char *wanted = text(options, "audit");
+    if (strcmp(wanted, "off") == 0) return 0;
+    bool is_usual = strcmp(wanted, "on") == 0;
+    int n = snprintf(cluster->audit_path, sizeof cluster->audit_path, "%s%s",
+                     is_usual ? text(options, "data-dir") : wanted, is_usual ? "/audit.log" : "");
+    if (n < 0 || (size_t)n >= sizeof cluster->audit_path)
+        return err_set(err, -EINVAL, "--audit: the name is too long");
+    cluster->audit = audit_start(
+        &(struct audit_options){.path = cluster->audit_path,
+                                .topic = cluster->kafka.options.topic,
+                                .file_bytes_max =
+                                    (uint64_t)options_get(options, "audit-size")->number,
+                                .threads_count = threads},
+        err);
+    return cluster->audit != NULL ? 0 : err->code;
+}
+
 void serve_cluster_close(struct serve_cluster *cluster) {
+    audit_stop(cluster->audit);
+    cluster->audit = NULL;
     cluster_free(cluster->cluster, FLUSH_MS);
     cluster->cluster = NULL;
-    tls_client_free(cluster->redis_tls);
+    redis_settings_deinit(&cluster->redis);
     kafka_settings_deinit(&cluster->kafka);
-    explicit_bzero(cluster->redis_password, sizeof cluster->redis_password);
 }

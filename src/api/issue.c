@@ -8,6 +8,7 @@
 #include "api/issue_body.h"
 #include "api/limits.h"
 #include "claim/decide.h"
+#include "record/audit.h"
 
 enum { RETRY_SOON_S = 1, RETRY_PAUSED_S = 5, RETRY_BUSY_S_MAX = 3 };
 
@@ -36,6 +37,21 @@ static void write_problem(struct server *server, const struct answer *answer,
     reply_write_problem(&server->out, server->date, &problem, answer->close, answer->head_only);
 }
 
+static_assert((int)EVENT_ID_BYTES_MAX <= (int)AUDIT_ID_BYTES_MAX &&
+                  (int)USER_ID_BYTES_MAX <= (int)AUDIT_ID_BYTES_MAX,
+              "every id can be noted");
+
+/* Whoever is told a coupon, at whatever route, is told it by this thread's own view (I3). */
+static void note(struct server *server, const struct event *event, const struct coupon *coupon) {
+    if (server->shared->audit == NULL) return;
+    audit_note(server->shared->audit, server->index,
+               &(struct audit_told){.event_id = event->id,
+                                    .user_id = coupon->user_id,
+                                    .event = event->number,
+                                    .serial = coupon->serial,
+                                    .seq = view_offset(server->view)});
+}
+
 bool issue_add_coupon(struct server *server, struct body *body, const struct event *event,
                       const struct coupon *coupon) {
     char code[COUPON_CODE_BYTES_MAX];
@@ -47,6 +63,7 @@ bool issue_add_coupon(struct server *server, struct body *body, const struct eve
                 (int)event->id.n, event->id.p, (int)coupon->user_id.n, coupon->user_id.p, (int)n,
                 code, coupon->serial);
     body_add_instant(body, coupon->issued_ms);
+    note(server, event, coupon);
     return true;
 }
 

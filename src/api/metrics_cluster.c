@@ -4,6 +4,7 @@
  */
 #include "api/metrics_write.h"
 #include "claim/cluster.h"
+#include "record/audit.h"
 
 static void add_counter(struct scrape *scrape, size_t offset) {
     const struct cluster *cluster = scrape->server->shared->cluster;
@@ -75,4 +76,22 @@ void metrics_write_redis_retries(struct scrape *scrape) {
 }
 void metrics_write_redis_lost(struct scrape *scrape) {
     add_redis(scrape, offsetof(struct redis_counts, connections_lost));
+}
+
+static void add_audit(struct scrape *scrape, size_t offset) {
+    const struct audit *audit = scrape->server->shared->audit;
+    struct audit_counts counts;
+    if (audit == NULL) return;
+    audit_count(audit, &counts);
+    metrics_add_plain(scrape, *(const uint64_t *)(const void *)((const char *)&counts + offset));
+}
+
+void metrics_write_audit_lines(struct scrape *scrape) {
+    add_audit(scrape, offsetof(struct audit_counts, lines));
+}
+void metrics_write_audit_lost(struct scrape *scrape) {
+    add_audit(scrape, offsetof(struct audit_counts, lost));
+}
+void metrics_write_audit_failures(struct scrape *scrape) {
+    add_audit(scrape, offsetof(struct audit_counts, failures));
 }

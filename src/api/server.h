@@ -35,6 +35,7 @@
 #include "log/journal_thread.h"
 #include "verify/reconcile_thread.h"
 
+struct audit;
 struct connection;
 struct console;
 struct route;
@@ -58,6 +59,7 @@ struct server_shared {
     uint32_t servers_count;
     const struct journal_counts *journal; /* NULL in cluster mode */
     const struct cluster *cluster;        /* NULL in embedded mode */
+    struct audit *audit; /* NULL: what is told is not noted; each thread by its index */
 
     /* A reload changes these. Each stands for itself: stores and loads are relaxed. */
     atomic_uint_least32_t header_timeout_s, idle_timeout_s;

@@ -16,6 +16,7 @@
 
 #include "claim/cluster_private.h"
 #include "claim/control.h"
+#include "claim/install.h"
 #include "lib/failpoint.h"
 #include "lib/logger.h"
 
@@ -28,7 +29,6 @@ enum {
     INSTALL_AGAIN_MS = 200,
     INSTALL_BROKEN_MS = 2000,
     CONTROL_MS = 5000,
-    HOLDERS_MAX = 400000, /* what one command can bring: Redis takes a million words */
 };
 
 static uint64_t after(const struct cluster *cluster, uint64_t ms) {
@@ -84,33 +84,6 @@ static void make_ready(struct cluster_event *event) {
 
 /* ---- install ---- */
 
-static enum install_status status_of(const struct judge_state *state) {
-    return state->closed ? INSTALL_ENDED : state->paused ? INSTALL_PAUSED : INSTALL_OPEN;
-}
-
-/* What the judge has now: our FENCE is VALID, so no WIN of an older incarnation can come any more,
- * and none of the new one before this. Who gave a coupon back is among them, with serial 0: a server
- * that is behind must not reserve for them. */
-static int fill_install(const struct cluster_event *event, struct install_call *call) {
-    const struct judge *judge = cluster_judge(event->cluster, event->number);
-    const struct judge_state *state = judge_state(judge);
-    const struct install_state install = {.gen = state->gen,
-                                          .ver = state->ver,
-                                          .stock = state->stock,
-                                          .starts_ms = state->starts_ms,
-                                          .ends_ms = state->ends_ms,
-                                          .status = status_of(state)};
-    uint32_t members = judge_members_count(judge);
-    if (members > HOLDERS_MAX) return -E2BIG;
-    if (install_call_init(call, &event->keys, &install, members) != 0) return -ENOMEM;
-    struct coupon coupon;
-    for (uint32_t n = 0; judge_member(judge, n, &coupon); n++)
-        install_call_add(call, coupon.user_id,
-                         &(struct script_reservation){
-                             .gen = state->gen, .serial = coupon.serial, .ms = coupon.issued_ms});
-    return 0;
-}
-
 static void install_failed(struct cluster_event *event, const char *why, uint64_t again_ms) {
     static struct logger_limit limit;
     const struct slice id = view_at(event->cluster->view, event->number)->id;
@@ -159,7 +132,7 @@ static void install(struct cluster_event *event) {
     struct install_call call = {0};
     event->due_ns = after(cluster, INSTALL_AGAIN_MS);
     if (event->is_installing) return;
-    int code = fill_install(event, &call);
+    int code = install_call_fill(&call, &event->keys, cluster_judge(cluster, event->number));
     if (code == 0) {
         const struct redis_request request = {
             .key = script_key(&event->keys),

@@ -38,6 +38,10 @@ void claim_call_make(struct claim_call *call, const struct script_keys *keys, st
     words[3 + SCRIPT_KEYS] = slice_of(call->gen_seen, (size_t)n);
 }
 
+void snapshot_call_make(struct slice words[SNAPSHOT_CALL_WORDS], const struct script_keys *keys) {
+    put_keys(words, keys);
+}
+
 enum { NUMBER_BYTES = 21, HEAD_NUMBERS = 6 };
 
 static void add_number(struct install_call *call, int64_t number) {

@@ -16,13 +16,15 @@
 #include "lib/redis/cluster.h"
 #include "log/record.h"
 
-extern const struct redis_script archive_script, claim_script, install_script, query_script;
+extern const struct redis_script archive_script, claim_script, install_script, query_script,
+    snapshot_script;
 
 enum {
     SCRIPT_KEYS = 4,
     SCRIPT_KEY_BYTES_MAX = EVENT_ID_BYTES_MAX + sizeof "coupon:{}:m" - 1,
     CLAIM_CALL_WORDS = 1 + SCRIPT_KEYS + 3,
     QUERY_CALL_WORDS = 1 + SCRIPT_KEYS + 1,   /* the first words of a claim's */
+    SNAPSHOT_CALL_WORDS = 1 + SCRIPT_KEYS,
     INSTALL_CALL_WORDS = 1 + SCRIPT_KEYS + 6, /* and two for each holder */
     /* "gen serial ms seq claim": four numbers with their spaces, and the claim id. */
     SCRIPT_RESERVATION_BYTES_MAX = 11 + 11 + 20 + 21 + CLAIM_ID_BYTES_MAX,
@@ -90,6 +92,11 @@ struct query_script_reply {
     struct script_reservation reservation;
 };
 void query_script_read(const struct redisReply *reply, struct query_script_reply *read);
+
+/* ---- snapshot; its reply is read in snapshot.h ---- */
+
+/* The words borrow `keys`. */
+void snapshot_call_make(struct slice words[SNAPSHOT_CALL_WORDS], const struct script_keys *keys);
 
 /* ---- install ---- */
 

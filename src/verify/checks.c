@@ -57,7 +57,7 @@ void checks_add(struct checks *checks, enum check check, uint64_t item, const ch
         return;
     }
     struct check_finding *finding = &checks->all[checks->count++];
-    *finding = (struct check_finding){.check = check, .item = item};
+    *finding = (struct check_finding){.check = check, .event = checks->event, .item = item};
     if (!has_words) return;
     char text[CHECK_EVIDENCE_BYTES];
     va_list arguments;
@@ -91,6 +91,8 @@ void checks_keep_common(struct checks *checks, const struct checks *before) {
     qsort(sorted, before->count, sizeof *sorted, compare_findings);
     size_t kept = 0;
     memset(checks->counts, 0, sizeof checks->counts);
+    checks->skipped |= before->skipped;
+    checks->absent |= before->absent;
     for (size_t i = 0; i < checks->count; i++) {
         struct check_finding *finding = &checks->all[i];
         if (bsearch(finding, sorted, before->count, sizeof *sorted, compare_findings) == NULL) {
@@ -102,6 +104,10 @@ void checks_keep_common(struct checks *checks, const struct checks *before) {
     }
     checks->count = kept;
     free(sorted);
+}
+
+bool checks_is_skipped(const struct checks *checks, enum check check) {
+    return checks->counts[check] == 0 && (checks->skipped & UINT32_C(1) << check) != 0;
 }
 
 uint64_t check_item(const char *what, struct slice event_id, uint64_t which) {
@@ -131,10 +137,28 @@ void checks_json(const struct checks *checks, struct buf *out) {
     buf_add_text(out, "]");
 }
 
+void checks_json_skipped(const struct checks *checks, struct buf *out) {
+    const char *comma = "";
+    buf_add_text(out, "[");
+    for (unsigned check = 0; check < CHECKS_COUNT; check++) {
+        if (!checks_is_skipped(checks, (enum check)check)) continue;
+        buf_printf(out, "%s\"%s\"", comma, ids[check]);
+        comma = ",";
+    }
+    buf_add_text(out, "]");
+}
+
+static const char *word_for(const struct checks *checks, enum check check) {
+    if (checks_is_skipped(checks, check)) return "not checked";
+    return checks->counts[check] == 0 ? "ok" : "FINDING";
+}
+
 void checks_table(const struct checks *checks, enum check first, enum check last, struct buf *out) {
     for (unsigned check = first; check <= (unsigned)last; check++) {
         uint64_t count = checks->counts[check], told = 0;
-        buf_printf(out, "%-4s %-9s %s\n", ids[check], count == 0 ? "ok" : "FINDING", texts[check]);
+        if (count == 0 && (checks->absent & UINT32_C(1) << check) != 0) continue;
+        buf_printf(out, "%-4s %-11s %s\n", ids[check], word_for(checks, (enum check)check),
+                   texts[check]);
         for (size_t i = 0; i < checks->count; i++) {
             if (checks->all[i].check != check || checks->all[i].evidence == NULL) continue;
             buf_printf(out, "       %s\n", checks->all[i].evidence);

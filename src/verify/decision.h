@@ -109,6 +109,48 @@ struct copy_source {
     void (*close)(void *ctx);
 };
 
+/* ---- the reservations ---- */
+
+enum { RESERVE_KEYS = 4, RESERVE_POLICY_BYTES = 32 };
+
+/* What Redis has of an event, at one moment. */
+struct reserve_state {
+    bool is_there;    /* the event's own key is: the fields below mean something */
+    bool is_readable; /* … and has all that an event needs, as numbers */
+    int64_t gen, ver, stock;
+    int64_t next;               /* the lowest serial that nobody has had */
+    int64_t status;             /* 1 open, 2 paused, 3 closed */
+    int64_t starts_ms, ends_ms; /* or DECISION_NO_TIME */
+    bool is_token_now; /* the process that answers is the one that the state was installed into */
+
+    int64_t ttl_ms[RESERVE_KEYS]; /* of the keys m, u, f, o: -1 without end, -2 no key */
+    bool is_wrong[RESERVE_KEYS];  /* of another type than it has to be */
+    int64_t now_ms;
+    struct slice policy; /* maxmemory-policy of the node; lives during the call */
+};
+
+/* A user's entry; serial 0 is of one who gave a coupon back. */
+struct reserve_holder {
+    struct slice user_id; /* lives during the call */
+    bool is_readable;
+    int64_t gen, serial, ms;
+};
+
+/* Called in this order, all within one reading. */
+struct reserve_sink {
+    void *ctx;
+    void (*on_state)(void *ctx, const struct reserve_state *state);
+    void (*on_holder)(void *ctx, const struct reserve_holder *holder);
+    void (*on_free)(void *ctx, int64_t serial); /* -1: no number */
+};
+
+struct reserve_source {
+    void *ctx;
+    const char *name; /* the nodes, for people */
+    /* 0, or a failure that is told in err. */
+    int (*read)(void *ctx, struct slice event_id, const struct reserve_sink *sink, struct err *err);
+};
+
 /* ---- the views ---- */
 
 enum { VIEW_NAME_BYTES = 24 };

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "verify/compare.h"
+#include "verify/reservations.h"
 
 struct pass {
     struct reconcile *reconcile;
@@ -19,6 +20,8 @@ struct pass {
 
     struct log_place copy;
     bool copy_is_open, copy_is_met;
+
+    struct reservations reservations;
 };
 
 static const struct slice no_event = {"", 0};
@@ -102,6 +105,38 @@ static void misplaced(struct pass *pass, const char *what) {
                pass->truth->end.seq);
 }
 
+/* ---- Reservations ---- */
+
+static int list_event(void *ctx, const struct decision *decision) {
+    struct pass *pass = ctx;
+    const atomic_bool *stops = pass->reconcile->stops;
+    if (stops != NULL && atomic_load_explicit(stops, memory_order_relaxed)) return -ECANCELED;
+    if (decision->kind == DECISION_OPENED)
+        reservations_list(&pass->reservations, &pass->truth->texts, decision->event_id);
+    return 0;
+}
+
+static int read_reservations(struct pass *pass) {
+    const struct log_source *log = &pass->reconcile->log;
+    const struct reserve_source *reserve = &pass->reconcile->reserve;
+    if (reserve->read == NULL) return 0;
+    int code = log->read(log->ctx, list_event, pass, pass->err);
+    if (code == 0)
+        code = reservations_read(&pass->reservations, reserve, &pass->truth->texts, pass->err);
+    pass->seen->reserved_events = pass->reservations.count;
+    pass->seen->reservations = reservations_sum(&pass->reservations);
+    return code;
+}
+
+static void compare_reservations(struct pass *pass) {
+    static const enum check checks[] = {CHECK_R2, CHECK_R3, CHECK_R5, CHECK_R7};
+    const struct reserve_source *reserve = &pass->reconcile->reserve;
+    if (reserve->read != NULL)
+        reservations_compare(&pass->reservations, pass->truth, reserve->name, pass->checks);
+    else
+        for (size_t i = 0; i < ARRAY_LEN(checks); i++) checks_skip(pass->checks, checks[i]);
+}
+
 static bool is_at(const struct log_place *a, const struct log_place *b) {
     return a->seq == b->seq && a->segment == b->segment && a->crc == b->crc;
 }
@@ -147,7 +182,10 @@ int reconcile_pass(struct reconcile *reconcile, struct truth *truth, struct chec
     *seen = (struct reconcile_seen){0};
     int code = ask_views(&pass);
     if (code == 0) code = open_copy(&pass);
+    if (code == 0) code = read_reservations(&pass);
     if (code == 0) code = read_log(&pass);
+    if (code == 0) compare_reservations(&pass);
+    reservations_deinit(&pass.reservations);
     if (pass.copy_is_open) reconcile->copy.close(reconcile->copy.ctx);
     seen->records = truth->records;
     seen->last_seq = truth->end.seq;

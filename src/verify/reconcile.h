@@ -4,8 +4,10 @@
  * views of the running threads and the rows of the copy are held against what it had decided by
  * then. In this order, so that nothing under way looks like a difference:
  *
- *     1. how far each view is     2. the copy, as it is at this moment     3. the log, to its end
+ *     1. how far each view is     2. the copy, as it is at this moment
+ *     3. the reservations of each event     4. the log, to its end
  *
+ * (Which events there are only the log tells: for the reservations' sake it is read once before.)
  * What was asked first is behind what is read last, and both a view and a copy say exactly how far
  * they are; so a pass compares like with like however much is written meanwhile. All the same a
  * difference counts only when two passes in a row have it (checks_keep_common): a thread may stand
@@ -30,9 +32,10 @@ enum { RECONCILE_VIEWS_MAX = 80 };
 
 struct reconcile {
     struct log_source log;
-    struct copy_source copy;  /* .open == NULL: there is none to be checked */
-    struct view_source views; /* .points == NULL: nobody to ask */
-    bool is_copy_optional;    /* that it is missing is no finding */
+    struct copy_source copy;       /* .open == NULL: there is none to be checked */
+    struct view_source views;      /* .points == NULL: nobody to ask */
+    struct reserve_source reserve; /* .read == NULL: there is none to be checked */
+    bool is_copy_optional;         /* that it is missing is no finding */
     struct hash_key hash_key;
     const atomic_bool *stops; /* NULL, or becomes true to end a pass early (-ECANCELED) */
 
@@ -46,6 +49,8 @@ struct reconcile_seen {
     uint64_t copy_seq;
     bool has_copy;
     uint32_t views;
+    uint32_t reserved_events;
+    uint64_t reservations;
 };
 
 /* Reads and compares. The findings are added to `checks`, and what the log has decided is left in

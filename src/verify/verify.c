@@ -10,6 +10,7 @@
 #include "lib/buf.h"
 #include "lib/random.h"
 #include "lib/token.h"
+#include "verify/audits.h"
 #include "verify/history_check.h"
 #include "verify/reconcile.h"
 #include "verify/verify_views.h"
@@ -20,6 +21,7 @@ struct verify {
     const struct options *options;
     const char *paths[HISTORY_FILES_MAX];
     size_t paths_count;
+    struct audits audits;
 
     struct reconcile reconcile;
     struct verify_views views;
@@ -40,15 +42,31 @@ static int complain(const char *text, int status) {
 
 /* ---- What is wanted ---- */
 
+/* Files behind the options are more of the kind that was named. */
 static int take_paths(struct verify *verify, int words, char **word, struct err *err) {
     const char *first = options_get(verify->options, "history")->text;
-    if (words > 0 && first == NULL)
-        return err_set(err, -EINVAL, "%s: more files follow --history FILE only", word[0]);
+    bool has_audit = options_get(verify->options, "audit")->text != NULL;
+    if (words > 0 && (first == NULL) != has_audit)
+        return err_set(err, -EINVAL, "%s: more files follow one of --history FILE and --audit FILE",
+                       word[0]);
+    if (first == NULL) return 0;
     if (words >= HISTORY_FILES_MAX)
         return err_set(err, -EINVAL, "at most %d histories", HISTORY_FILES_MAX);
-    if (first != NULL) verify->paths[verify->paths_count++] = first;
+    verify->paths[verify->paths_count++] = first;
     for (int i = 0; i < words; i++) verify->paths[verify->paths_count++] = word[i];
     return 0;
+}
+
+/* Opened before the log is read: what was told by now is in it then. */
+static int take_audits(struct verify *verify, bool is_cluster, int words, char **word,
+                       struct err *err) {
+    const char *first = options_get(verify->options, "audit")->text;
+    if (first == NULL) return 0;
+    if (!is_cluster) return err_set(err, -EINVAL, "--audit is for --mode cluster");
+    int code = audits_open(&verify->audits, first, err);
+    if (verify->paths_count != 0) return code;
+    for (int i = 0; code == 0 && i < words; i++) code = audits_open(&verify->audits, word[i], err);
+    return code;
 }
 
 /* The views are asked for when a server is named. */
@@ -96,6 +114,25 @@ static int run_passes(struct verify *verify, struct err *err) {
     return code;
 }
 
+/* What only cluster mode has is left out otherwise. */
+static void check_topic(struct verify *verify, const struct verify_sources *sources) {
+    struct err err = {0};
+    for (unsigned check = 0; check < CHECKS_COUNT && !sources->is_cluster; check++)
+        if (check_is_of_verify((enum check)check)) verify->checks.absent |= UINT32_C(1) << check;
+    int code = sources->check_topic == NULL ? 0 : sources->check_topic(sources->ctx, &err);
+    if (code == -EINVAL)
+        checks_add(&verify->checks, CHECK_R7, check_item("topic", slice_of("", 0), 0), "%s",
+                   err.text);
+    else if (code != 0)
+        checks_skip(&verify->checks, CHECK_R7); /* as for who may not ask */
+}
+
+static int check_audits(struct verify *verify, struct err *err) {
+    if (verify->audits.count == 0) checks_skip(&verify->checks, CHECK_R8);
+    return audits_check(&verify->audits, &verify->truth, verify->reconcile.log.name,
+                        &verify->checks, err);
+}
+
 static int check_histories(struct verify *verify, struct err *err) {
     verify->history.texts = &verify->truth.texts;
     for (size_t i = 0; i < verify->paths_count; i++) {
@@ -127,6 +164,9 @@ static void report_table(const struct verify *verify, struct buf *out) {
         buf_printf(out, "views     %" PRIu32 "\n", seen->views);
     else
         buf_printf(out, "views     not asked for (--admin URL)\n");
+    if (reconcile->reserve.read != NULL)
+        buf_printf(out, "redis     %s: %" PRIu32 " events, %" PRIu64 " entries\n",
+                   reconcile->reserve.name, seen->reserved_events, seen->reservations);
     for (size_t i = 0; i < verify->history.files_count; i++) {
         const struct history_file *file = &verify->history.files[i];
         uint64_t ops = 0;
@@ -134,6 +174,9 @@ static void report_table(const struct verify *verify, struct buf *out) {
         buf_printf(out, "history   %s: %" PRIu64 " requests%s\n", file->path, ops,
                    file->has_end ? "" : ", cut off");
     }
+    for (size_t i = 0; i < verify->audits.count; i++)
+        buf_printf(out, "audit     %s: %" PRIu64 " coupons told\n", verify->audits.all[i].path,
+                   verify->audits.all[i].lines);
     buf_add_text(out, "\n");
     checks_table(&verify->checks, CHECK_R1, CHECK_R11, out);
     if (verify->paths_count != 0) checks_table(&verify->checks, CHECK_C1, CHECK_C10, out);
@@ -160,12 +203,26 @@ static void report_json(const struct verify *verify, struct buf *out) {
     } else {
         buf_add_text(out, "null");
     }
+    if (verify->reconcile.reserve.read != NULL) {
+        buf_add_text(out, ",\n\"redis\":{\"nodes\":");
+        buf_add_json_string(out, slice_str(verify->reconcile.reserve.name));
+        buf_printf(out, ",\"events\":%" PRIu32 ",\"entries\":%" PRIu64 "}", seen->reserved_events,
+                   seen->reservations);
+    }
     buf_printf(out, ",\n\"views\":%" PRIu32 ",\n\"histories\":[", seen->views);
     for (size_t i = 0; i < verify->history.files_count; i++) {
         buf_add_text(out, i == 0 ? "" : ",");
         buf_add_json_string(out, slice_str(verify->history.files[i].path));
     }
-    buf_printf(out, "],\n\"requests\":%zu,\n\"findings\":", verify->history.count);
+    buf_printf(out, "],\n\"requests\":%zu,\n\"audits\":[", verify->history.count);
+    for (size_t i = 0; i < verify->audits.count; i++) {
+        buf_add_text(out, i == 0 ? "{\"file\":" : ",{\"file\":");
+        buf_add_json_string(out, slice_str(verify->audits.all[i].path));
+        buf_printf(out, ",\"told\":%" PRIu64 "}", verify->audits.all[i].lines);
+    }
+    buf_add_text(out, "],\n\"not_checked\":");
+    checks_json_skipped(&verify->checks, out);
+    buf_add_text(out, ",\n\"findings\":");
     checks_json(&verify->checks, out);
     buf_add_text(out, "}\n");
 }
@@ -181,20 +238,72 @@ static int report(const struct verify *verify) {
     return checks_sum(&verify->checks) == 0 ? EXIT_GOOD : EXIT_FINDING;
 }
 
+/* ---- Repair ---- */
+
+/* What Redis hands out is repaired; what only a person can judge is not. */
+static bool is_repairable(const struct check_finding *finding, uint32_t event) {
+    return finding->event == event &&
+           (finding->check == CHECK_R2 || finding->check == CHECK_R4 || finding->check == CHECK_R5);
+}
+
+static bool needs_repair(const struct checks *checks, uint32_t event) {
+    for (size_t i = 0; i < checks->count; i++)
+        if (is_repairable(&checks->all[i], event)) return true;
+    return false;
+}
+
+static void repair(const struct verify *verify, const struct verify_sources *sources) {
+    const struct truth *truth = &verify->truth;
+    FILE *to = options_get(verify->options, "json")->number != 0 ? stderr : stdout;
+    unsigned count = 0;
+    for (uint32_t i = 0; i < truth->events_count; i++) {
+        char said[VERIFY_SAID_BYTES] = "";
+        const struct slice id = texts_at(&truth->texts, truth->events[i].id);
+        if (!needs_repair(&verify->checks, i + 1)) continue;
+        sources->repair(sources->ctx, id, said);
+        fprintf(to, "repair    %.*s: %s\n", (int)id.n, id.p, said);
+        count++;
+    }
+    if (count == 0) fprintf(to, "repair    nothing to do\n");
+}
+
+static bool wants_repair(const struct verify *verify) {
+    return options_get(verify->options, "repair")->number != 0;
+}
+
+/* Nothing is done about what only one look has shown. */
+static int check_repair(const struct verify *verify, const struct verify_sources *sources,
+                        struct err *err) {
+    if (!wants_repair(verify)) return 0;
+    if (sources->repair == NULL)
+        return err_set(err, -EINVAL, "--repair is for --mode cluster, with --redis HOST:PORT,…");
+    if (options_get(verify->options, "recheck-after")->number == 0)
+        return err_set(err, -EINVAL, "--repair wants a second look: --recheck-after must not be 0");
+    return 0;
+}
+
 int verify_command(const struct options *options, int words, char **word,
                    const struct verify_sources *sources) {
     struct verify verify = {.options = options};
     struct err err = {0};
     verify.reconcile.log = sources->log;
     verify.reconcile.copy = sources->copy;
+    verify.reconcile.reserve = sources->reserve;
     random_fill(&random_system, &verify.reconcile.hash_key, sizeof verify.reconcile.hash_key);
-    int code = take_paths(&verify, words, word, &err);
+    int code = check_repair(&verify, sources, &err);
+    if (code == 0) code = take_paths(&verify, words, word, &err);
     if (code != 0) return complain(err.text, EXIT_USAGE);
-    code = take_admin(&verify, &err);
+    code = take_audits(&verify, sources->is_cluster, words, word, &err);
+    if (code == -EINVAL) return complain(err.text, EXIT_USAGE);
+    if (code == 0) code = take_admin(&verify, &err);
     if (code == 0) code = run_passes(&verify, &err);
+    if (code == 0) check_topic(&verify, sources);
+    if (code == 0) code = check_audits(&verify, &err);
     if (code == 0) code = check_histories(&verify, &err);
     int status = code == 0 ? report(&verify) : complain(err.text, EXIT_FINDING);
+    if (code == 0 && wants_repair(&verify)) repair(&verify, sources);
     explicit_bzero(verify.token, sizeof verify.token);
+    audits_deinit(&verify.audits);
     history_deinit(&verify.history);
     checks_deinit(&verify.checks);
     truth_deinit(&verify.truth);

@@ -6,6 +6,7 @@
 #include "fuzz/fuzz.h"
 
 #include "claim/redis_scripts.h"
+#include "claim/snapshot.h"
 #include "fake/redis_reply.h"
 #include "lib/redis/error.h"
 #include "lib/redis/slot_map.h"
@@ -43,6 +44,35 @@ static void check_reservation(struct slice text) {
         ASSERT(again.seq == read.seq && slice_eq(again.claim_id, read.claim_id));
     }
     install_call_deinit(&call);
+}
+
+/* ---- a snapshot ---- */
+
+static void on_state(void *ctx, const struct reserve_state *state) {
+    unsigned *states = ctx;
+    ++*states;
+    ASSERT(!state->is_readable || (state->is_there && state->gen >= 0 && state->ver >= 0));
+    ASSERT(!state->is_readable || (state->next >= 1 && state->status >= 1 && state->status <= 3));
+    ASSERT(state->is_there || !state->is_token_now);
+}
+
+static void on_holder(void *ctx, const struct reserve_holder *holder) {
+    const unsigned *states = ctx;
+    ASSERT(*states == 1 && (holder->is_readable || holder->serial == 0));
+    ASSERT(holder->gen >= 0 && holder->serial >= 0 && holder->ms >= 0);
+}
+
+static void on_free(void *ctx, int64_t serial) {
+    const unsigned *states = ctx;
+    (void)serial;
+    ASSERT(*states == 1);
+}
+
+static void check_snapshot(const struct redisReply *reply) {
+    unsigned states = 0;
+    const struct reserve_sink sink = {&states, on_state, on_holder, on_free};
+    bool is_good = snapshot_read(reply, &sink);
+    ASSERT(states == is_good);
 }
 
 static void check_map(const struct redisReply *reply) {
@@ -94,6 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         ASSERT(installed.code <= INSTALL_NONSENSE);
         ASSERT(installed.code != INSTALL_NONSENSE || installed.value == 0);
         check_map(reply);
+        check_snapshot(reply);
         freeReplyObject(reply);
     }
     free(copy);

@@ -86,10 +86,21 @@ static void reports(void **state) {
     buf_consume(&out, out.n);
     checks_table(&checks, CHECK_R1, CHECK_R11, &out);
     buf_add(&out, "", 1);
-    assert_non_null(strstr(out.p, "R1   ok        every row"));
-    assert_non_null(strstr(out.p, "R6   FINDING   taken"));
+    assert_non_null(strstr(out.p, "R1   ok          every row"));
+    assert_non_null(strstr(out.p, "R6   FINDING     taken"));
     assert_non_null(strstr(out.p, "\n       say \"19\"\n       … and 2 more\n"));
     assert_null(strstr(out.p, "C1"));
+    buf_consume(&out, out.n);
+    checks_skip(&checks, CHECK_R8);
+    checks_skip(&checks, CHECK_R6); /* has findings all the same */
+    checks.absent = UINT32_C(1) << CHECK_R10;
+    checks_table(&checks, CHECK_R1, CHECK_R11, &out);
+    checks_json_skipped(&checks, &out);
+    buf_add(&out, "", 1);
+    assert_non_null(strstr(out.p, "R8   not checked every coupon"));
+    assert_non_null(strstr(out.p, "R6   FINDING"));
+    assert_null(strstr(out.p, "R10"));
+    assert_non_null(strstr(out.p, "[\"R8\"]"));
     buf_deinit(&out);
     checks_deinit(&checks);
 }

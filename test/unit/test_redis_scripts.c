@@ -20,7 +20,8 @@ static void assert_slice(struct slice slice, const char *text) {
 
 static void the_text_has_its_digest(void **state) {
     (void)state;
-    const struct redis_script *const scripts[] = {&claim_script, &install_script};
+    const struct redis_script *const scripts[] = {&claim_script, &install_script, &query_script,
+                                                  &snapshot_script};
     for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
         unsigned char digest[SHA_DIGEST_LENGTH];
         char hex[2 * SHA_DIGEST_LENGTH + 1];
