@@ -209,7 +209,12 @@ struct log *cluster_log(struct cluster *cluster) {
 
 /* ---- a turn ---- */
 
+/* Found again when it has passed, or a record may have moved it. */
 static void find_boundary(struct cluster *cluster) {
+    if (cluster->boundary_seq == view_offset(cluster->view) &&
+        cluster->now_ms < cluster->boundary_ms)
+        return;
+    cluster->boundary_seq = view_offset(cluster->view);
     cluster->boundary_ms = TIME_MS_MAX;
     for (uint32_t i = 0; i < view_events_count(cluster->view); i++) {
         const struct judge_state *state = judge_state(cluster_judge(cluster, i));
@@ -297,10 +302,8 @@ const struct engine_ops engine_cluster_ops = {
 /* ---- waiting ---- */
 
 static bool is_busy(const struct cluster *cluster) {
-    if (cluster->oldest.younger != &cluster->oldest || cluster->controls != NULL) return true;
-    for (uint32_t i = 0; i < cluster->events_count; i++)
-        if (cluster->events[i]->phase != EVENT_READY) return true;
-    return false;
+    return cluster->oldest.younger != &cluster->oldest || cluster->controls != NULL ||
+           cluster->unready_count > 0;
 }
 
 static int wait_ms(const struct cluster *cluster, int timeout_ms) {

@@ -29,6 +29,7 @@ enum {
     INSTALL_AGAIN_MS = 200,
     INSTALL_BROKEN_MS = 2000,
     CONTROL_MS = 5000,
+    EVENTS_EVERY_MS = 10,
 };
 
 static uint64_t after(const struct cluster *cluster, uint64_t ms) {
@@ -68,6 +69,12 @@ void events_deinit(struct cluster *cluster) {
     }
 }
 
+static void set_phase(struct cluster_event *event, enum event_phase phase) {
+    if (event->phase != EVENT_READY) event->cluster->unready_count--;
+    if (phase != EVENT_READY) event->cluster->unready_count++;
+    event->phase = phase;
+}
+
 /* ---- held claims ---- */
 
 void events_hold(struct cluster_event *event, struct ask *ask) {
@@ -78,7 +85,7 @@ void events_hold(struct cluster_event *event, struct ask *ask) {
 static void make_ready(struct cluster_event *event) {
     struct ask_queue held = event->held;
     event->held.first = NULL;
-    event->phase = EVENT_READY;
+    set_phase(event, EVENT_READY);
     for (struct ask *ask; (ask = ask_queue_pop(&held)) != NULL;) claims_go(event->cluster, ask);
 }
 
@@ -162,13 +169,13 @@ void events_recover(struct cluster_event *event) {
         event->fenced_ns == 0
             ? 0
             : event->fenced_ns + (OTHERS_INSTALL_MS + cluster_dice(cluster, JITTER_MS)) * NS_PER_MS;
-    event->phase = EVENT_WAITING;
+    set_phase(event, EVENT_WAITING);
     event->due_ns = due_ns > others_ns ? due_ns : others_ns;
 }
 
 static void fence_now(struct cluster_event *event) {
     if (event->phase == EVENT_FENCING) return;
-    event->phase = EVENT_WAITING;
+    set_phase(event, EVENT_WAITING);
     event->due_ns = event->cluster->now_ns;
 }
 
@@ -182,7 +189,7 @@ static void fence(struct cluster_event *event) {
                   .nonce = cluster->nonce},
     };
     event->nonce = cluster_produce(cluster, &record);
-    event->phase = event->nonce == 0 ? EVENT_WAITING : EVENT_FENCING;
+    set_phase(event, event->nonce == 0 ? EVENT_WAITING : EVENT_FENCING);
     event->due_ns = after(cluster, event->nonce == 0 ? JITTER_MS : FENCE_MS);
     if (event->nonce != 0) counter_add(&cluster->counts.fences, 1);
     FAILPOINT("cluster_fencing");
@@ -261,7 +268,7 @@ static void on_fence(struct cluster_event *event, const struct record *record, u
     }
     if (is_ours && verdict == VERDICT_VALID) {
         FAILPOINT("cluster_fenced");
-        event->phase = EVENT_INSTALLING;
+        set_phase(event, EVENT_INSTALLING);
         install(event);
     } else if (is_ours || verdict == VERDICT_VALID) {
         make_ready(event); /* another's was first */
@@ -318,13 +325,21 @@ static void event_turn(struct cluster_event *event) {
     else if (event->phase == EVENT_WAITING && is_due)
         fence(event);
     else if (event->phase == EVENT_FENCING && is_due)
-        fence_now(event), event->phase = EVENT_WAITING;
+        set_phase(event, EVENT_WAITING);
     else if (event->phase == EVENT_INSTALLING && is_due)
         install(event);
 }
 
+/* There may be very many events, of which hardly any has something to do. */
+static bool are_events_due(struct cluster *cluster) {
+    if (cluster->unready_count == 0 && cluster->now_ns < cluster->events_due_ns) return false;
+    cluster->events_due_ns = after(cluster, EVENTS_EVERY_MS);
+    return true;
+}
+
 void events_turn(struct cluster *cluster) {
-    for (uint32_t i = 0; i < cluster->events_count; i++) {
+    for (uint32_t i = 0, count = are_events_due(cluster) ? cluster->events_count : 0; i < count;
+         i++) {
         event_turn(cluster->events[i]);
         relay_turn(cluster->events[i]);
         archive_turn(cluster->events[i]);

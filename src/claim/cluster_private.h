@@ -90,6 +90,7 @@ struct cluster {
     struct sockets *sockets;
     int wake_fd;
     int64_t now_ms, boundary_ms;
+    uint64_t boundary_seq; /* the view's place when that was found */
     uint64_t now_ns, redis_due_ms, state_ns;
     uint64_t nonce; /* the next one */
 
@@ -99,7 +100,8 @@ struct cluster {
     uint32_t published_mask, published_count, asks_count;
     struct ask_queue decided;
     struct cluster_event **events; /* by number */
-    uint32_t events_count, events_max;
+    uint32_t events_count, events_max, unready_count;
+    uint64_t events_due_ns;
     struct control_under_way *controls;
 
     char *read; /* what this turn's tail has brought, encoded */
