@@ -143,7 +143,8 @@ static int try_install(struct repair *repair, const struct event *event,
     struct install_call call = {0};
     script_keys_make(&keys, event->id);
     int code = install_call_fill(&call, &keys, event->judge);
-    if (code != 0) return err_set(err, code, "cannot be installed: %s", strerror(-code));
+    if (code == -E2BIG) return err_set(err, code, "fenced, not installed: too many holders");
+    if (code != 0) return err_set(err, code, "fenced, not installed: %s", strerror(-code));
     const struct redis_request request = {
         .key = script_key(&keys),
         .script = &install_script,

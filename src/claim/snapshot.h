@@ -4,8 +4,8 @@
  * one script at one moment, which changes nothing. For whoever asks now and then and may wait; a
  * server's own claims take another way (cluster.h).
  *
- * An event with many holders is one long reply, and its node does nothing else meanwhile: some half
- * a second at 400,000.
+ * An event with many holders is one long reply, and its node does nothing else meanwhile: some
+ * 0.4 s at 200,000.
  */
 #pragma once
 
