@@ -11,6 +11,7 @@ import time
 
 import orjson
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, StringConstraints
 from redis.asyncio.cluster import ClusterNode, RedisCluster
@@ -50,8 +51,21 @@ def keys_of(event):
     return f"coupon:{{peer-{event}}}:m", f"coupon:{{peer-{event}}}:u"
 
 
+async def make_topic():
+    """As coupond's: three copies, two of which have to have a record."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=os.environ["KAFKA"])
+    await admin.start()
+    try:
+        if os.environ["TOPIC"] not in await admin.list_topics():
+            await admin.create_topics([NewTopic(os.environ["TOPIC"], 1, 3,
+                                                topic_configs={"min.insync.replicas": "2"})])
+    finally:
+        await admin.close()
+
+
 @contextlib.asynccontextmanager
 async def lifespan(_):
+    await make_topic()
     nodes = [node.rsplit(":", 1) for node in os.environ["REDIS_NODES"].split(",")]
     Parts.redis = RedisCluster(startup_nodes=[ClusterNode(host, int(port)) for host, port in nodes],
                                username="admin", password=os.environ["REDIS_PASSWORD"])
