@@ -153,6 +153,18 @@ def million(cluster, options):
             ("refused by the rate limits, sent again", f"{found['requests']['resent']:,}")]
 
 
+def proof(cluster, options):
+    """What servers told, Redis, the topic and the database, held against each other."""
+    harness.say("verify")
+    command = [options.coupond, "verify", "--config", str(cluster.data / "verify.conf")]
+    for n in range(2):
+        command += ["--audit", str(cluster.data / f"serve-{n}" / "audit.log")]
+    findings = re.search(r"(\d+) findings", harness.run(command))[1]
+    lags = [harness.json.loads(harness.fetch(url + "/health"))["log"]["lag_records"]
+            for url in cluster.consumers]
+    return [("coupond verify: findings; records not in MariaDB yet", f"{findings}; {min(lags)}")]
+
+
 def losers_leave_alone(cluster, options):
     harness.say("losers, and what Redis and Kafka notice")
     harness.wait_until(lambda: is_still(cluster), cluster.process, "quiet", cluster.log)
@@ -255,6 +267,7 @@ def main():
         make_peer()
     with harness.scratch() as folder, Cluster(folder) as cluster:
         rows = million(cluster, options)
+        rows += proof(cluster, options)
         rows += losers_leave_alone(cluster, options)
         rows += latency(cluster, options)
         beside = claims(cluster, options)
