@@ -159,7 +159,8 @@ SAID = {"--users": "verified: ", "/status/": '"total_stock":', "/user/": '"coupo
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_the_page_does_what_it_says(clone, page):
-    typed = [command for command in commands_of(page) if command.split()[0] not in ("./run", "./check")]
+    typed = [command for command in commands_of(page) if command.split()[0] not in ("./run", "./check")
+             and "data-cluster/" not in command]  # test_run_cluster.py types those
     assert len(typed) >= 8
     for command in typed:
         said = clone.type(command)

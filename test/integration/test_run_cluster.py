@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """dev/cluster, which ./run cluster starts: the whole pipeline as processes, up, used, down, up again."""
-import json
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +13,8 @@ from kafka_cluster import LIB, fetch_jars
 from redis_cluster import free_ports
 
 pytestmark = [pytest.mark.redis, pytest.mark.kafka]
+
+USERS = 3000
 
 
 class Running:
@@ -60,16 +62,12 @@ class Running:
     def client(self):
         return Client(("127.0.0.1", self.port))
 
-    def verify(self):
-        ports = json.loads((self.folder / "ports.json").read_text())
-
-        def addresses(kind, count):
-            return ",".join(f"127.0.0.1:{ports[f'{kind}-{n}']}" for n in range(count))
-
-        return run("verify", "--mode", "cluster", "--kafka", addresses("kafka", 3), "--database",
-                   addresses("mariadb", 2), "--database-user", "coupond_reader",
-                   "--database-password-file", self.folder / "secrets" / "mariadb-reader",
-                   "--data-dir", self.folder / "consume-0", status=None)
+    def type(self, word):
+        """The line of the README that begins with this word of coupond."""
+        line = re.search(rf"(?m)^    build/coupond ({word} .*data-cluster/.*)$",
+                         (ROOT / "README.md").read_text("utf-8"))[1]
+        return run(*line.replace("data-cluster", str(self.folder)).replace("1000000", str(USERS)).split(),
+                   status=None)
 
 
 @pytest.fixture
@@ -98,7 +96,11 @@ def test_up_down_and_up_again(start):
         response = client.get(user_path("ada", "sample_event"))
         assert response.json["coupon"]["coupon_id"] == first.json["coupon_id"], response
         assert client.get(status_path("sample_event")).json["remaining_stock"] == 999
-    wait_until(lambda: cluster.verify().returncode == 0, "rows that are what the log says")
+    done = cluster.type("load")
+    assert done.returncode == 0 and "verified: 999 issued to 999 users" in done.stdout, done
+    wait_until(lambda: cluster.type("verify").returncode == 0, "rows that are what the log says")
+    done = cluster.type("verify")
+    assert done.returncode == 0 and "not checked" not in done.stdout, done
     cluster.stop()
 
 
