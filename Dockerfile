@@ -9,12 +9,11 @@
 # With docker-compose.yml it is every part of the cluster mode. Settings: COUPOND_… in the environment.
 ARG BASE=debian:bookworm-slim
 
-# hadolint ignore=DL3006
 FROM ${BASE} AS build
 WORKDIR /src
 COPY dev/setup.sh dev/
 # What a build needs is said once, in dev/setup.sh.
-# hadolint ignore=DL3008,SC1091,SC2086,SC2154
+# hadolint ignore=DL3008,SC2086
 RUN . dev/setup.sh && apt-get update && \
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $BUILD_PACKAGES
 COPY . .
@@ -22,7 +21,6 @@ RUN meson setup /build -Dtests=false --strip --prefix=/usr && \
     ninja -C /build coupond && \
     strip --strip-unneeded /build/coupond
 
-# hadolint ignore=DL3006
 FROM ${BASE}
 # hadolint ignore=DL3008
 RUN apt-get update && \
