@@ -40,6 +40,7 @@ has_package() {
     python3) "$PYTHON" --version ;;
     python3-pytest) "$PYTHON" -c 'import pytest' ;;
     python3-venv) "$PYTHON" -c 'import ensurepip, venv' ;;
+    python3-yaml) "$PYTHON" -c 'import yaml' ;;
     nodejs) command -v node ;;
     redis-tools) command -v redis-server || command -v redis-check-rdb ;;
     openjdk-17-jre-headless) command -v java ;;
@@ -81,6 +82,7 @@ package_words() {
     python3) echo "Python 3.9 or newer as $PYTHON" ;;
     python3-pytest) echo "pytest 7 or newer for $PYTHON" ;;
     python3-venv) echo "the modules venv and ensurepip for $PYTHON" ;;
+    python3-yaml) echo "PyYAML for $PYTHON" ;;
     clang) echo 'clang 14 or newer' ;;
     libclang-rt-*) echo 'the sanitizer and fuzzer libraries of clang (compiler-rt)' ;;
     fonts-noto-cjk) echo 'a font with Korean letters: Noto Sans CJK' ;;
