@@ -288,6 +288,15 @@ void redis_cluster_free(struct redis_cluster *cluster) {
     cluster->is_used = false;
 }
 
+/* Of its own; what a slice points at need not end in NUL. */
+static inline char *shard_text(struct slice slice) {
+    char *text = malloc(slice.n + 1);
+    ASSERT(text != NULL);
+    if (slice.n > 0) memcpy(text, slice.p, slice.n);
+    text[slice.n] = '\0';
+    return text;
+}
+
 int redis_cluster_send(struct redis_cluster *cluster, const struct redis_request *request,
                        uint64_t now_ms) {
     (void)now_ms;
@@ -302,8 +311,7 @@ int redis_cluster_send(struct redis_cluster *cluster, const struct redis_request
                                       .on_done = request->on_done,
                                       .ctx = request->ctx};
     for (size_t i = 0; i < request->words_count; i++)
-        command->words[i] = strndup(request->words[i].n == 0 ? "" : request->words[i].p,
-                                    request->words[i].n);
+        command->words[i] = shard_text(request->words[i]);
     return 0;
 }
 
