@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "claim/install.h"
 #include "log/kafka.h"
 
 enum {
@@ -61,6 +62,7 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
             /* A little less than a client's connection waits, so that "not now" and
              * "perhaps" are told apart. */
             .answer_ms = (uint32_t)options_get(options, "answer-timeout")->number * 9 / 10,
+            .install_part = INSTALL_PART_HOLDERS,
             .archive_s = ((uint64_t)options_get(options, "archive-ttl")->number + 999) / 1000,
             .stall_ms = STALL_MS,
         },

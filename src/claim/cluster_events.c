@@ -23,6 +23,7 @@
 enum {
     JITTER_MS = 50,          /* so that not all servers fence at once */
     OTHERS_INSTALL_MS = 300, /* how long another's FENCE is given until its install is expected */
+    OTHERS_PER_MS = 50,      /* … and so many holders in each millisecond more */
     FENCE_MS = 5000,         /* until ours is taken for lost */
     UNFENCED_MS = 1000,      /* a control record whose author did not fence: somebody else does */
     INSTALL_MS = 3000,
@@ -99,6 +100,17 @@ static void install_failed(struct cluster_event *event, const char *why, uint64_
     event->due_ns = after(event->cluster, again_ms);
 }
 
+static void install(struct cluster_event *event);
+
+static void on_part(struct cluster_event *event, uint32_t holders) {
+    bool is_more = holders != event->installed;
+    event->installed = holders; /* fewer, when the node has forgotten some: from there on again */
+    if (is_more)
+        install(event);
+    else
+        install_failed(event, "Redis lays no holders aside", INSTALL_BROKEN_MS);
+}
+
 static void on_installed(void *ctx, const struct redis_result *result) {
     struct cluster_event *event = ctx;
     struct cluster *cluster = event->cluster;
@@ -118,6 +130,9 @@ static void on_installed(void *ctx, const struct redis_result *result) {
         return;
     case INSTALL_NEWER:
         make_ready(event);
+        return;
+    case INSTALL_PART:
+        on_part(event, read.value);
         return;
     case INSTALL_NOT_MASTER:
         install_failed(event, "the node is no master", INSTALL_AGAIN_MS);
@@ -139,7 +154,8 @@ static void install(struct cluster_event *event) {
     struct install_call call = {0};
     event->due_ns = after(cluster, INSTALL_AGAIN_MS);
     if (event->is_installing) return;
-    int code = install_call_fill(&call, &event->keys, cluster_judge(cluster, event->number));
+    int code = install_call_fill(&call, &event->keys, cluster_judge(cluster, event->number),
+                                 event->installed, cluster->options.install_part);
     if (code == 0) {
         const struct redis_request request = {
             .key = script_key(&event->keys),
@@ -165,10 +181,10 @@ void events_recover(struct cluster_event *event) {
     struct cluster *cluster = event->cluster;
     if (event->phase != EVENT_READY) return;
     uint64_t due_ns = after(cluster, cluster_dice(cluster, JITTER_MS));
-    uint64_t others_ns =
-        event->fenced_ns == 0
-            ? 0
-            : event->fenced_ns + (OTHERS_INSTALL_MS + cluster_dice(cluster, JITTER_MS)) * NS_PER_MS;
+    uint64_t others_ms =
+        OTHERS_INSTALL_MS + cluster_dice(cluster, JITTER_MS) +
+        judge_members_count(cluster_judge(cluster, event->number)) / OTHERS_PER_MS;
+    uint64_t others_ns = event->fenced_ns == 0 ? 0 : event->fenced_ns + others_ms * NS_PER_MS;
     set_phase(event, EVENT_WAITING);
     event->due_ns = due_ns > others_ns ? due_ns : others_ns;
 }
@@ -269,6 +285,7 @@ static void on_fence(struct cluster_event *event, const struct record *record, u
     if (is_ours && verdict == VERDICT_VALID) {
         FAILPOINT("cluster_fenced");
         set_phase(event, EVENT_INSTALLING);
+        event->installed = 0;
         install(event);
     } else if (is_ours || verdict == VERDICT_VALID) {
         make_ready(event); /* another's was first */

@@ -60,6 +60,7 @@ struct cluster_event {
     uint64_t
         unfenced_ns;    /* since when a control record of somebody's waits for its FENCE; 0: none */
     bool is_installing; /* a command is on its way */
+    uint32_t installed; /* holders that are laid aside, as far as is known */
     struct ask_queue held;
     uint64_t relay_ns; /* when its outbox is to be looked at */
     uint32_t empty_gen; /* at which its outbox was seen empty last */

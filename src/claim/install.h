@@ -10,9 +10,12 @@
 #include "claim/redis_scripts.h"
 #include "lib/base.h"
 
-/* Who gave a coupon back is among the holders, with serial 0: a server that is behind must not reserve
- * for them. 0, to be followed by
- * install_call_deinit; -E2BIG: more holders than one command can bring; -ENOMEM. Borrows `keys` and
- * what the judge has. */
+/* Holders in one call: some five milliseconds of a node that others want, too. */
+enum { INSTALL_PART_HOLDERS = 1000 };
+
+/* A call with `part` holders behind the first `before`, 0 at first, and afterwards as many as the
+ * script says are laid aside. Who gave a coupon back is among the holders, with serial 0: a server
+ * that is behind must not reserve for them. 0, to be followed by install_call_deinit, or -ENOMEM.
+ * Borrows `keys` and what the judge has. */
 int install_call_fill(struct install_call *call, const struct script_keys *keys,
-                      const struct judge *judge) MUST_CHECK;
+                      const struct judge *judge, uint32_t before, uint32_t part) MUST_CHECK;

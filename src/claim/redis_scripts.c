@@ -13,36 +13,37 @@
 void script_keys_make(struct script_keys *keys, struct slice event_id) {
     ASSERT(event_id.n <= EVENT_ID_BYTES_MAX);
     keys->bytes = event_id.n + sizeof "coupon:{}:m" - 1;
-    for (int i = 0; i < SCRIPT_KEYS; i++) {
+    for (int i = 0; i < INSTALL_KEYS; i++) {
         char *p = keys->text[i];
         memcpy(p, "coupon:{", 8);
         if (event_id.n > 0) memcpy(p + 8, event_id.p, event_id.n);
         p += 8 + event_id.n;
         memcpy(p, "}:", 2);
-        p[2] = "mufo"[i];
+        p[2] = "mufosb"[i];
     }
 }
 
-static void put_keys(struct slice *words, const struct script_keys *keys) {
-    words[0] = SLICE("4");
-    for (int i = 0; i < SCRIPT_KEYS; i++) words[1 + i] = slice_of(keys->text[i], keys->bytes);
+static void put_keys(struct slice *words, const struct script_keys *keys, int count) {
+    words[0] = count == SCRIPT_KEYS ? SLICE("4") : SLICE("6");
+    for (int i = 0; i < count; i++) words[1 + i] = slice_of(keys->text[i], keys->bytes);
 }
+static_assert(SCRIPT_KEYS == 4 && INSTALL_KEYS == 6, "as put_keys says");
 
 void claim_call_make(struct claim_call *call, const struct script_keys *keys, struct slice user_id,
                      struct slice claim_id, uint32_t gen_seen) {
     struct slice *words = call->words;
     int n = snprintf(call->gen_seen, sizeof call->gen_seen, "%" PRIu32, gen_seen);
-    put_keys(words, keys);
+    put_keys(words, keys, SCRIPT_KEYS);
     words[1 + SCRIPT_KEYS] = user_id;
     words[2 + SCRIPT_KEYS] = claim_id;
     words[3 + SCRIPT_KEYS] = slice_of(call->gen_seen, (size_t)n);
 }
 
 void snapshot_call_make(struct slice words[SNAPSHOT_CALL_WORDS], const struct script_keys *keys) {
-    put_keys(words, keys);
+    put_keys(words, keys, SCRIPT_KEYS);
 }
 
-enum { NUMBER_BYTES = 21, HEAD_NUMBERS = 6 };
+enum { NUMBER_BYTES = 21, HEAD_NUMBERS = 8 };
 
 static void add_number(struct install_call *call, int64_t number) {
     char *p = call->bytes + call->bytes_used;
@@ -52,7 +53,7 @@ static void add_number(struct install_call *call, int64_t number) {
 }
 
 int install_call_init(struct install_call *call, const struct script_keys *keys,
-                      const struct install_state *state, size_t holders_max) {
+                      const struct install_state *state, uint32_t before, size_t holders_max) {
     *call = (struct install_call){.words_max = INSTALL_CALL_WORDS + 2 * holders_max};
     call->words = calloc(call->words_max, sizeof *call->words);
     call->bytes =
@@ -61,14 +62,16 @@ int install_call_init(struct install_call *call, const struct script_keys *keys,
         install_call_deinit(call);
         return -ENOMEM;
     }
-    put_keys(call->words, keys);
-    call->words_count = 1 + SCRIPT_KEYS;
+    put_keys(call->words, keys, INSTALL_KEYS);
+    call->words_count = 1 + INSTALL_KEYS;
     add_number(call, state->gen);
     add_number(call, state->ver);
     add_number(call, state->stock);
     add_number(call, state->starts_ms);
     add_number(call, state->ends_ms);
     add_number(call, state->status);
+    add_number(call, state->holders);
+    add_number(call, before);
     return 0;
 }
 
@@ -179,7 +182,7 @@ void install_script_read(const struct redisReply *reply, struct install_script_r
     }
     static const enum install_code codes[] = {
         [0] = INSTALL_NEWER,       [1] = INSTALL_DONE,
-        [2] = INSTALL_NONSENSE,    [3] = INSTALL_NONSENSE,
+        [2] = INSTALL_PART,        [3] = INSTALL_NONSENSE,
         [4] = INSTALL_NONSENSE,    [5] = INSTALL_NONSENSE,
         [6] = INSTALL_NONSENSE,    [7] = INSTALL_NONSENSE,
         [8] = INSTALL_NONSENSE,    [9] = INSTALL_DUPLICATE_SERIAL,

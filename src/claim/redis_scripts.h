@@ -4,7 +4,7 @@
  * called with and what they say. claim.lua and install.lua tell their rules; their text is in the
  * program. No connection here: a call is words for lib/redis/cluster.h, a reply comes from it.
  *
- * The four keys of an event are in one slot. Replies are outside input: any shape has a meaning,
+ * The keys of an event are in one slot. Replies are outside input: any shape has a meaning,
  * SCRIPT_NONSENSE or INSTALL_NONSENSE for all that the scripts never say.
  */
 #pragma once
@@ -21,18 +21,19 @@ extern const struct redis_script archive_script, claim_script, install_script, q
 
 enum {
     SCRIPT_KEYS = 4,
+    INSTALL_KEYS = 6, /* … and two, of holders that are laid aside */
     SCRIPT_KEY_BYTES_MAX = EVENT_ID_BYTES_MAX + sizeof "coupon:{}:m" - 1,
     CLAIM_CALL_WORDS = 1 + SCRIPT_KEYS + 3,
     QUERY_CALL_WORDS = 1 + SCRIPT_KEYS + 1,   /* the first words of a claim's */
     SNAPSHOT_CALL_WORDS = 1 + SCRIPT_KEYS,
-    INSTALL_CALL_WORDS = 1 + SCRIPT_KEYS + 6, /* and two for each holder */
+    INSTALL_CALL_WORDS = 1 + INSTALL_KEYS + 8, /* and two for each holder */
     /* "gen serial ms seq claim": four numbers with their spaces, and the claim id. */
     SCRIPT_RESERVATION_BYTES_MAX = 11 + 11 + 20 + 21 + CLAIM_ID_BYTES_MAX,
 };
 
 /* "coupon:{event}:m" and so on. */
 struct script_keys {
-    char text[SCRIPT_KEYS][SCRIPT_KEY_BYTES_MAX];
+    char text[INSTALL_KEYS][SCRIPT_KEY_BYTES_MAX];
     size_t bytes; /* of each */
 };
 void script_keys_make(struct script_keys *keys, struct slice event_id);
@@ -106,6 +107,7 @@ struct install_state {
     uint32_t gen, ver, stock;
     int64_t starts_ms, ends_ms;
     enum install_status status;
+    uint32_t holders; /* in all, in one call or in several */
 };
 
 struct install_call {
@@ -114,9 +116,11 @@ struct install_call {
     char *bytes;
     size_t bytes_used;
 };
-/* Room for `holders_max` calls of install_call_add. -ENOMEM or 0. */
+/* Room for `holders_max` calls of install_call_add, of the holders behind the first `before`. -ENOMEM
+ * or 0. */
 int install_call_init(struct install_call *call, const struct script_keys *keys,
-                      const struct install_state *state, size_t holders_max) MUST_CHECK;
+                      const struct install_state *state, uint32_t before,
+                      size_t holders_max) MUST_CHECK;
 void install_call_add(struct install_call *call, struct slice user_id,
                       const struct script_reservation *reservation);
 void install_call_deinit(struct install_call *call);
@@ -124,6 +128,7 @@ void install_call_deinit(struct install_call *call);
 enum install_code {
     INSTALL_DONE,             /* value: gen */
     INSTALL_NEWER,            /* value: the gen that is there, not older; nothing is changed */
+    INSTALL_PART,             /* value: how many holders are laid aside; nothing in force is changed */
     INSTALL_NOT_MASTER,       /* nothing is changed, nor by the ones below */
     INSTALL_DUPLICATE_SERIAL, /* value: which; 0: a holder that is none */
     INSTALL_WRONG_TYPE,       /* value: number of the key, from 1: somebody else has written it */

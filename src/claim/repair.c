@@ -137,13 +137,12 @@ static int on_installed(void *ctx, const struct redisReply *reply, struct err *e
     return 0;
 }
 
-static int try_install(struct repair *repair, const struct event *event,
+static int try_install(struct repair *repair, const struct event *event, uint32_t before,
                        struct install_script_reply *read, struct err *err) {
     struct script_keys keys;
     struct install_call call = {0};
     script_keys_make(&keys, event->id);
-    int code = install_call_fill(&call, &keys, event->judge);
-    if (code == -E2BIG) return err_set(err, code, "fenced, not installed: too many holders");
+    int code = install_call_fill(&call, &keys, event->judge, before, INSTALL_PART_HOLDERS);
     if (code != 0) return err_set(err, code, "fenced, not installed: %s", strerror(-code));
     const struct redis_request request = {
         .key = script_key(&keys),
@@ -179,6 +178,8 @@ static int tell_installed(struct repair *repair, const struct event *event,
         return 0;
     case INSTALL_NEWER:
         return tell_newer(repair, event, read->value, done, err);
+    case INSTALL_PART:
+        return -EINPROGRESS;
     case INSTALL_NOT_MASTER:
         return err_set(err, -EAGAIN, "fenced, not installed: the node is no master");
     case INSTALL_DUPLICATE_SERIAL:
@@ -187,7 +188,7 @@ static int tell_installed(struct repair *repair, const struct event *event,
     case INSTALL_WRONG_TYPE:
         return err_set(
             err, -EIO, "fenced, not installed: key %c is not ours; remove it, and repair again",
-            read->value >= 1 && read->value <= SCRIPT_KEYS ? "mufo"[read->value - 1] : '?');
+            read->value >= 1 && read->value <= INSTALL_KEYS ? "mufosb"[read->value - 1] : '?');
     case INSTALL_NONSENSE:
         break;
     }
@@ -196,13 +197,18 @@ static int tell_installed(struct repair *repair, const struct event *event,
 
 static int install(struct repair *repair, const struct event *event, struct repair_done *done,
                    struct err *err) {
-    int code = 0;
-    for (int tries = 0; tries < TRIES_MAX; tries++) {
+    int code = -EAGAIN;
+    uint32_t before = 0;
+    for (int tries = 0; tries < TRIES_MAX && code == -EAGAIN; tries++) {
         struct install_script_reply read = {.code = INSTALL_NONSENSE};
-        code = try_install(repair, event, &read, err);
-        if (code == 0) code = tell_installed(repair, event, &read, done, err);
-        if (code != -EAGAIN) break;
-        (void)poll(NULL, 0, PAUSE_MS); /* as after a failover */
+        if (tries > 0) (void)poll(NULL, 0, PAUSE_MS); /* as after a failover */
+        do {
+            before = read.code == INSTALL_PART ? read.value : 0;
+            code = try_install(repair, event, before, &read, err);
+            if (code == 0) code = tell_installed(repair, event, &read, done, err);
+        } while (code == -EINPROGRESS && read.value > before);
+        if (code == -EINPROGRESS)
+            code = err_set(err, -EAGAIN, "fenced, not installed: Redis has forgotten a part of it");
     }
     return code;
 }

@@ -26,7 +26,7 @@ struct shard_user {
     uint64_t seq;
 };
 
-/* The four keys of an event. */
+/* The keys of an event. */
 struct shard_event {
     char key[SCRIPT_KEY_BYTES_MAX + 1];
     bool is_there, has_end;
@@ -40,6 +40,9 @@ struct shard_event {
     size_t free_count;
     struct shard_user outbox[SHARD_USERS];
     size_t outbox_count;
+    struct shard_user aside[SHARD_USERS]; /* of an install in parts */
+    uint32_t aside_gen;
+    size_t aside_count;
 };
 
 struct shard_command {
@@ -133,35 +136,60 @@ static inline char *shard_claim(struct shard_event *event, char **argv) {
     return shard_numbers(3, said, user);
 }
 
-static inline char *shard_install(struct shard_event *event, char **argv, size_t argc) {
-    uint32_t gen = (uint32_t)strtoul(argv[0], NULL, 10), last = 0;
-    if (event->is_there && event->gen >= gen)
-        return shard_numbers(2, (long long[]){0, event->gen}, NULL);
-    bool used[SHARD_USERS + 1] = {false};
-    int64_t latest_ms = event->latest_ms;
-    char key[sizeof event->key];
-    strcpy(key, event->key);
-    *event = (struct shard_event){.is_there = true, .gen = gen, .token = shard.token};
-    strcpy(event->key, key);
-    for (size_t k = 6; k + 1 < argc; k += 2) {
-        struct shard_user *user = &event->users[event->users_count++];
+/* The holders of one part of an install are laid aside. */
+static inline void shard_lay_aside(struct shard_event *event, char **argv, size_t argc) {
+    for (size_t k = 8; k + 1 < argc; k += 2) {
+        ASSERT(event->aside_count < SHARD_USERS);
+        struct shard_user *user = &event->aside[event->aside_count++];
+        *user = (struct shard_user){.gen = 0};
         snprintf(user->id, sizeof user->id, "%s", argv[k]);
         sscanf(argv[k + 1], "%" SCNu32 " %" SCNu32 " %" SCNd64 " %" SCNu64, &user->gen,
                &user->serial, &user->ms, &user->seq);
-        if (user->serial == 0) continue;
-        ASSERT(!used[user->serial]);
-        used[user->serial] = true;
-        if (user->serial > last) last = user->serial;
+    }
+}
+
+/* … and all of them are put in the place of what is there. */
+static inline void shard_put_in_place(struct shard_event *event) {
+    struct shard_event put = {.is_there = true,
+                              .gen = event->aside_gen,
+                              .token = shard.token,
+                              .latest_ms = event->latest_ms,
+                              .users_count = event->aside_count};
+    bool used[SHARD_USERS + 1] = {false};
+    uint32_t last = 0;
+    strcpy(put.key, event->key);
+    for (size_t i = 0; i < event->aside_count; i++) {
+        uint32_t serial = event->aside[i].serial;
+        put.users[i] = event->aside[i];
+        ASSERT(serial <= SHARD_USERS && (serial == 0 || !used[serial]));
+        used[serial] = true;
+        if (serial > last) last = serial;
     }
     for (uint32_t serial = last; serial >= 1; serial--)
-        if (!used[serial]) event->free[event->free_count++] = serial;
+        if (!used[serial]) put.free[put.free_count++] = serial;
+    put.next = last + 1;
+    *event = put;
+}
+
+static inline char *shard_install(struct shard_event *event, char **argv, size_t argc) {
+    uint32_t gen = (uint32_t)strtoul(argv[0], NULL, 10);
+    size_t all = strtoul(argv[6], NULL, 10), before = strtoul(argv[7], NULL, 10);
+    if (event->is_there && event->gen >= gen)
+        return shard_numbers(2, (long long[]){0, event->gen}, NULL);
+    size_t aside = event->aside_gen == gen ? event->aside_count : 0;
+    if (before != 0 && aside != before)
+        return shard_numbers(2, (long long[]){2, (long long)aside}, NULL);
+    event->aside_gen = gen;
+    event->aside_count = before;
+    shard_lay_aside(event, argv, argc);
+    if (event->aside_count < all)
+        return shard_numbers(2, (long long[]){2, (long long)event->aside_count}, NULL);
+    shard_put_in_place(event);
     event->ver = (uint32_t)strtoul(argv[1], NULL, 10);
     event->stock = (uint32_t)strtoul(argv[2], NULL, 10);
     event->starts_ms = strtoll(argv[3], NULL, 10);
     event->ends_ms = strtoll(argv[4], NULL, 10);
     event->status = atoi(argv[5]);
-    event->next = last + 1;
-    event->latest_ms = latest_ms;
     return shard_numbers(2, (long long[]){1, gen}, NULL);
 }
 
@@ -224,11 +252,11 @@ static inline void shard_run(struct shard_command *command) {
         said = strcmp(words[0], "XRANGE") == 0 ? shard_range(event) : shard_trim(event, words[3]);
     } else {
         struct shard_event *event = shard_event_of(words[1]);
-        char **argv = words + 1 + SCRIPT_KEYS;
+        char **argv = words + 1 + atoi(words[0]);
         if (command->script == &claim_script)
             said = shard_claim(event, argv);
         else if (command->script == &install_script)
-            said = shard_install(event, argv, command->words_count - 1 - SCRIPT_KEYS);
+            said = shard_install(event, argv, command->words_count - (size_t)(argv - words));
         else if (command->script == &archive_script)
             said = shard_archive(event, argv);
         else

@@ -36,7 +36,7 @@ static void check_reservation(struct slice text) {
     struct install_call call;
     const struct install_state state = {.gen = 1, .status = INSTALL_OPEN};
     script_keys_make(&keys, SLICE("e"));
-    ASSERT(install_call_init(&call, &keys, &state, 1) == 0);
+    ASSERT(install_call_init(&call, &keys, &state, 0, 1) == 0);
     if (memchr(read.claim_id.p, 0, read.claim_id.n) == NULL) {
         install_call_add(&call, SLICE("u"), &read);
         ASSERT(script_reservation_read(call.words[call.words_count - 1], &again));

@@ -228,8 +228,9 @@ class Server:
 
     # -- other commands of the program --
 
-    def run(self, *words, status=0, environment=()):
-        return run(*words, status=status, environment=dict(self.environment, **dict(environment)))
+    def run(self, *words, status=0, environment=(), seconds=READY_SECONDS):
+        return run(*words, status=status, environment=dict(self.environment, **dict(environment)),
+                   seconds=seconds)
 
     def event(self, *words, status=0):
         """`coupond event …` against this server."""
@@ -259,10 +260,10 @@ class Servers:
             server.end()
 
 
-def run(*words, status=0, environment=None):
+def run(*words, status=0, environment=None, seconds=READY_SECONDS):
     """Runs the program to its end and checks its exit status (None: any)."""
     done = subprocess.run([COUPOND, *map(str, words)], capture_output=True, text=True,
-                          errors="replace", stdin=subprocess.DEVNULL, timeout=READY_SECONDS,
+                          errors="replace", stdin=subprocess.DEVNULL, timeout=seconds,
                           env=environment, check=False)
     assert status is None or done.returncode == status, done
     return done

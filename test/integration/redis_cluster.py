@@ -385,11 +385,12 @@ class Drive:
     def claim(self, event, user, gen=1, claim="c"):
         return self.one("claim", event, user, claim, gen)
 
-    def install(self, event, gen=1, stock=10, starts=0, ends=10**14, status=1, holders=(), ver=None):
-        """`holders`: pairs of user and serial."""
+    def install(self, event, gen=1, stock=10, starts=0, ends=10**14, status=1, holders=(), ver=None,
+                of=None, before=0):
+        """`holders`: pairs of user and serial, `of` so many in all, behind `before` of them."""
         flat = [word for holder in holders for word in holder]
         return self.one("install", event, gen, gen if ver is None else ver, stock, starts, ends,
-                        status, *flat)
+                        status, before + len(holders) if of is None else of, before, *flat)
 
     def state(self):
         return self.one("state")

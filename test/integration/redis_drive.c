@@ -5,7 +5,7 @@
  * which they end:
  *
  *     claim EVENT USER CLAIM GEN-SEEN
- *     install EVENT GEN VER STOCK STARTS ENDS STATUS [USER SERIAL]…
+ *     install EVENT GEN VER STOCK STARTS ENDS STATUS ALL BEFORE [USER SERIAL]…
  *     call KEY WORD…           any command; repeatable
  *     once KEY WORD…           any command; not repeatable
  *     state                    what is known of the cluster, and what was counted
@@ -88,8 +88,10 @@ static void print_claim(struct buf *out, const struct redisReply *reply) {
 }
 
 static void print_install(struct buf *out, const struct redisReply *reply) {
-    static const char *const codes[] = {"DONE",       "NEWER",   "NOT_MASTER", "DUPLICATE_SERIAL",
-                                        "WRONG_TYPE", "NONSENSE"};
+    static const char *const codes[] = {"DONE",       "NEWER",
+                                        "PART",       "NOT_MASTER",
+                                        "DUPLICATE_SERIAL", "WRONG_TYPE",
+                                        "NONSENSE"};
     static_assert(ARRAY_LEN(codes) == INSTALL_NONSENSE + 1, "a name for each");
     struct install_script_reply read;
     install_script_read(reply, &read);
@@ -216,10 +218,12 @@ static void ask_install(struct drive *drive, char **word, size_t count) {
         .starts_ms = number(word[5]),
         .ends_ms = number(word[6]),
         .status = (enum install_status)number(word[7]),
+        .holders = (uint32_t)number(word[8]),
     };
     script_keys_make(&keys, slice_str(word[1]));
-    ASSERT(install_call_init(&call, &keys, &state, (count - 8) / 2) == 0);
-    for (size_t i = 8; i + 1 < count; i += 2)
+    ASSERT(install_call_init(&call, &keys, &state, (uint32_t)number(word[9]),
+                             (count - 10) / 2) == 0);
+    for (size_t i = 10; i + 1 < count; i += 2)
         install_call_add(&call, slice_str(word[i]),
                          &(struct script_reservation){.gen = state.gen,
                                                       .serial = (uint32_t)number(word[i + 1]),

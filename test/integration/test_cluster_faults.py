@@ -13,7 +13,7 @@ import pytest
 from client import EVENTS
 from crowd import Crowd, Told, crowd
 from deployment import SECONDS, ask, die_at, sell_out
-from harness import wait_until
+from harness import count, wait_until
 from redis_cluster import PASSWORDS
 
 pytestmark = [pytest.mark.redis, pytest.mark.kafka]
@@ -30,6 +30,24 @@ def test_reservations_that_are_wiped_come_back_from_the_log(deployment):
     crowd(server, told, [f"u-{n}" for n in range(STOCK // 2)])
     deployment.redis.master_of(deployment.key)("FLUSHALL")
     sell_out(deployment, told)
+
+
+def test_very_many_winners_are_put_back_in_parts(deployment):
+    """More of them than one command could bring, with the long counts."""
+    winners = count(3500, 450_000)
+    server = deployment.start()
+    server.create(deployment.event, winners + 1)
+    server.run("load", "--url", "http://{}:{}".format(*server.ready.public), "--event", deployment.event,
+               "--users", winners, "--connections", 64, "--no-verify-export", seconds=600)
+    rows = server.export(deployment.event)
+    assert len(rows) == winners
+    node = deployment.redis.master_of(deployment.key)
+    node("FLUSHALL")
+    assert ask(server, "the-last", deployment.event, seconds=120).json["serial"] == winners + 1
+    assert node("HLEN", deployment.key[:-1] + "u") == winners + 1
+    for row in rows[0], rows[winners // 2], rows[-1]:
+        assert ask(server, row["user_id"], deployment.event).json["serial"] == row["serial"]
+    assert ask(server, "late", deployment.event).result == "sold_out"
 
 
 def test_a_master_dies(deployment):
@@ -263,19 +281,19 @@ def test_no_broker_is_there(deployment):
     told.hear("bob", ask(server, "bob", told.event))
     sell_out(deployment, told)
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_brokers_die(deployment, count):
+@pytest.mark.parametrize("brokers", [1, 2, 3])
+def test_brokers_die(deployment, brokers):
     """With one away all goes on. With more nothing is decided any more, and nothing is forgotten."""
     one, two = deployment.start(), deployment.start()
     told = Told(deployment.event, 40)
     one.create(told.event, told.stock)
     told.hear("ada", ask(two, "ada", told.event))
     leader = deployment.kafka.leader_of(deployment.topic)
-    victims = [leader, *[node for node in deployment.kafka.nodes if node is not leader]][:count]
+    victims = [leader, *[node for node in deployment.kafka.nodes if node is not leader]][:brokers]
     for node in victims:
         node.kill()
     try:
-        if count == 1:
+        if brokers == 1:
             told.hear("bob", ask(one, "bob", told.event))
         else:
             response = one.claim("bob", told.event)

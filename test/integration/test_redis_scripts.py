@@ -11,7 +11,7 @@ from redis_cluster import RedisError
 pytestmark = pytest.mark.redis
 
 FAR_MS = 10**14
-KEYS = "mufo"
+KEYS = "mufosb"
 numbers = itertools.count(1)
 
 
@@ -55,7 +55,7 @@ def contents(shard, one):
 
 def test_an_event_that_nobody_installed_is_not_made_up(drive, shard, event):
     assert drive.claim(event, "u")["code"] == "NO_STATE"
-    assert [kind for kind, _ in dump(shard, event)] == ["none"] * 4
+    assert [kind for kind, _ in dump(shard, event)] == ["none"] * 6
 
 
 def test_win_then_have_then_sold_out(drive, shard, event):
@@ -188,17 +188,17 @@ def test_a_serial_twice_is_refused_whole(drive, shard, event):
 @pytest.mark.parametrize("rec", ["", "1 x 1 1 c", "1 2", "junk"])
 def test_a_holder_that_is_none_is_refused_whole(drive, shard, event, rec):
     script = (ROOT / "src/claim/install.lua").read_text()
-    reply = drive.one("call", key(event, "m"), "EVALSHA", sha1(shard, script), 4, *keys(event), 1, 1, 9, 0,
-                      FAR_MS, 1, "ok", "1 1 1 1 c", "u", rec)
+    reply = drive.one("call", key(event, "m"), "EVALSHA", sha1(shard, script), 6, *keys(event), 1, 1, 9, 0,
+                      FAR_MS, 1, 2, 0, "ok", "1 1 1 1 c", "u", rec)
     assert reply["reply"] == [9, 0]
-    assert [kind for kind, _ in dump(shard, event)] == ["none"] * 4
+    assert [kind for kind, _ in dump(shard, event)] == ["none"] * 6
 
 
 def sha1(shard, script):
     return shard("SCRIPT", "LOAD", script)
 
 
-@pytest.mark.parametrize("which", KEYS)
+@pytest.mark.parametrize("which", KEYS[:5])
 def test_a_key_of_a_wrong_type_is_refused_whole(drive, shard, event, which):
     drive.install(event, gen=1, stock=3, holders=[("u", 2)])
     shard("DEL", key(event, which))
@@ -216,9 +216,9 @@ def test_a_replica_is_not_installed_into(redis_cluster, drive, shard, event):
     with_reads = replica.connect("admin")
     with_reads("READONLY")
     wait_until(lambda: with_reads("EXISTS", key(event, "m")) == 1, "the replica's copy")
-    assert with_reads("EVAL", script, 4, *keys(event), 9, 9, 3, 0, FAR_MS, 1) == [7]
+    assert with_reads("EVAL", script, 6, *keys(event), 9, 9, 3, 0, FAR_MS, 1, 0, 0) == [7]
     with pytest.raises(RedisError, match="MOVED"):
-        replica("EVAL", script, 4, *keys(event), 9, 9, 3, 0, FAR_MS, 1)
+        replica("EVAL", script, 6, *keys(event), 9, 9, 3, 0, FAR_MS, 1, 0, 0)
     with_reads.close()
 
 
@@ -228,6 +228,63 @@ def test_a_thousand_holders_are_one_install(drive, event):
     assert drive.claim(event, "u777")["serial"] == 777
     assert drive.claim(event, "new")["serial"] == 1001
     assert drive.claim(event, "late")["code"] == "SOLD_OUT"
+
+
+def test_holders_come_in_parts(drive, shard, event):
+    """Nothing that is in force changes before the last part; then all of it does at once."""
+    drive.install(event, stock=9)
+    for n in range(3):
+        drive.claim(event, f"old{n}")
+    before = dump(shard, event)[:4]
+    holders = [("a", 5), ("b", 0), ("c", 1), ("d", 20), ("e", 3)]
+    for start in (0, 2):
+        answer = drive.install(event, gen=2, stock=24, holders=holders[start:start + 2], of=5, before=start)
+        assert (answer["code"], answer["value"]) == ("PART", start + 2)
+        assert dump(shard, event)[:4] == before
+        assert all(0 < int(shard("TTL", key(event, which))) <= 600 for which in "sb"), "its bringer may die"
+    assert drive.install(event, gen=2, stock=24, holders=holders[4:], of=5, before=4)["code"] == "DONE"
+    assert [kind for kind, _ in dump(shard, event)] == ["hash", "hash", "list", "none", "none", "none"]
+    assert all(shard("TTL", one) == -1 for one in keys(event)[:3])
+    free = [serial for serial in range(1, 25) if serial not in (1, 3, 5, 20)]
+    assert shard("LRANGE", key(event, "f"), 0, -1) == [str(serial) for serial in reversed(free) if serial < 20]
+    assert [drive.claim(event, f"new{serial}", gen=2)["serial"] for serial in free] == free
+    assert drive.claim(event, "late", gen=2)["code"] == "SOLD_OUT"
+    assert drive.claim(event, "d", gen=2)["serial"] == 20
+    assert drive.claim(event, "b", gen=2)["code"] == "RETURNED"
+    assert shard("HLEN", key(event, "u")) == 5 + len(free)
+
+
+def test_a_part_that_does_not_follow_says_where_to_go_on(drive, shard, event):
+    """Lost, sent twice, of another gen, or on a node that has forgotten: the answer is where to go on."""
+    holders = [(f"u{n}", n) for n in range(1, 7)]
+
+    def part(start, end, gen=1):
+        answer = drive.install(event, gen=gen, holders=holders[start:end], of=6, before=start)
+        return answer["code"], answer["value"]
+
+    assert part(2, 4) == ("PART", 0)
+    assert part(0, 2) == ("PART", 2)
+    assert part(4, 6) == ("PART", 2)
+    assert part(2, 4) == ("PART", 4)
+    assert part(2, 4) == ("PART", 4), "sent twice"
+    assert part(4, 6, gen=2) == ("PART", 0), "another's"
+    assert part(0, 2, gen=2) == ("PART", 2)
+    assert part(4, 6) == ("PART", 0), "was another's meanwhile"
+    assert part(0, 3) == ("PART", 3)
+    shard("DEL", key(event, "s"))
+    assert part(3, 6) == ("PART", 0), "forgotten"
+    assert part(0, 6) == ("DONE", 1)
+    assert part(3, 6) == ("NEWER", 1)
+    assert [drive.claim(event, f"u{n}")["serial"] for n in range(1, 7)] == list(range(1, 7))
+
+
+def test_a_serial_twice_in_two_parts_is_refused_whole(drive, shard, event):
+    drive.install(event)
+    before = dump(shard, event)
+    drive.install(event, gen=2, holders=[("a", 9), ("b", 2)], of=4)
+    answer = drive.install(event, gen=2, holders=[("c", 1), ("d", 9)], of=4, before=2)
+    assert (answer["code"], answer["value"]) == ("DUPLICATE_SERIAL", 9)
+    assert dump(shard, event) == before
 
 
 # ---- exactly N ----

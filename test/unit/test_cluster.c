@@ -29,6 +29,7 @@ enum {
     HEAL_STEPS = 20000,
     ANSWER_MS = 2500,
     SNAPSHOTS = 16,
+    PART_HOLDERS = 3, /* so that an install has several */
 };
 
 static const struct slice event_id = SLICE("e");
@@ -256,6 +257,7 @@ static void bring_up(struct server *server) {
         .claims_max = 64,
         .winners_max = 32,
         .answer_ms = ANSWER_MS,
+        .install_part = PART_HOLDERS,
         .archive_s = 60,
         .stall_ms = 1,
         .redis = "one",

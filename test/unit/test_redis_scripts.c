@@ -59,11 +59,12 @@ static void an_install_names_every_holder(void **state) {
                                          .stock = UINT32_MAX,
                                          .starts_ms = INT64_MIN,
                                          .ends_ms = INT64_MAX,
-                                         .status = INSTALL_PAUSED};
+                                         .status = INSTALL_PAUSED,
+                                         .holders = UINT32_MAX};
     const struct script_reservation largest = {UINT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX,
                                                slice_of(longest, CLAIM_ID_BYTES_MAX)};
     const struct script_reservation least = {0, 0, 0, 0, SLICE("")};
-    assert_int_equal(install_call_init(&call, &keys, &opened, 2), 0);
+    assert_int_equal(install_call_init(&call, &keys, &opened, 4000000000, 2), 0);
     install_call_add(&call, SLICE("u1"), &largest);
     install_call_add(&call, SLICE("u2"), &least);
     assert_int_equal(call.words_count, INSTALL_CALL_WORDS + 4);
@@ -74,19 +75,21 @@ static void an_install_names_every_holder(void **state) {
         "-9223372036854775808",
         "9223372036854775807",
         "2",
+        "4294967295",
+        "4000000000",
         "u1",
         ("4294967295 4294967295 9223372036854775807 18446744073709551615 "
          "0123456789012345678901234567890123456789012345678901234567890123"),
         "u2",
         "0 0 0 0 "};
-    for (size_t i = 0; i < ARRAY_LEN(words); i++) assert_slice(call.words[5 + i], words[i]);
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) assert_slice(call.words[7 + i], words[i]);
     struct script_reservation read;
-    assert_true(script_reservation_read(call.words[12], &read));
+    assert_true(script_reservation_read(call.words[16], &read));
     assert_int_equal(read.gen, UINT32_MAX);
     assert_int_equal(read.serial, UINT32_MAX);
     assert_true(read.ms == INT64_MAX && read.seq == UINT64_MAX);
     assert_slice(read.claim_id, longest);
-    assert_true(script_reservation_read(call.words[14], &read));
+    assert_true(script_reservation_read(call.words[18], &read));
     install_call_deinit(&call);
 }
 
@@ -210,7 +213,9 @@ static void replies_of_an_install(void **state) {
         {"*2\r\n:10\r\n:3\r\n", INSTALL_WRONG_TYPE, 3},
         {"*1\r\n:1\r\n", INSTALL_NONSENSE, 0},
         {"*3\r\n:1\r\n:7\r\n:7\r\n", INSTALL_NONSENSE, 0},
-        {"*2\r\n:2\r\n:7\r\n", INSTALL_NONSENSE, 0},
+        {"*2\r\n:2\r\n:7\r\n", INSTALL_PART, 7},
+        {"*1\r\n:2\r\n", INSTALL_NONSENSE, 0},
+        {"*2\r\n:3\r\n:7\r\n", INSTALL_NONSENSE, 0},
         {"*2\r\n:8\r\n:7\r\n", INSTALL_NONSENSE, 0},
         {"*2\r\n:11\r\n:7\r\n", INSTALL_NONSENSE, 0},
         {"*2\r\n:-1\r\n:7\r\n", INSTALL_NONSENSE, 0},
