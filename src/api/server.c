@@ -360,8 +360,9 @@ static int wait_ms(struct server *server) {
     return uv_backend_timeout(&server->loop);
 }
 
-/* One turn of the thread: what the sockets tell, what was left of the last turn, and, when it has
- * mail or it is time, libuv's loop, which is one of the sockets here. */
+/* One turn of the thread: libuv's loop, which is one of the sockets here, when it has mail or it is
+ * time; then what was left of the last turn, and what the sockets tell. The mail first: whoever asks
+ * may have been told by another thread of what is in it. */
 static void take_turn(struct server *server) {
     struct sockets *sockets = server->sockets;
     struct socket_event events[EVENTS_MAX];
@@ -374,16 +375,16 @@ static void take_turn(struct server *server) {
     if (shared->cluster != NULL)
         server->tail_age_ns = cluster_tail_age_ns(shared->cluster, shared->clock);
     bool is_loop_due = count == 0 || due_ms == 0;
+    for (int i = 0; i < count; i++)
+        if (events[i].owner == &server->loop) is_loop_due = true;
+    if (is_loop_due) uv_run(&server->loop, UV_RUN_NOWAIT);
     connection_take_turns(server);
     for (int i = 0; i < count; i++) {
-        if (events[i].owner == &server->loop)
-            is_loop_due = true;
-        else if (events[i].owner == &server->listen_fd)
+        if (events[i].owner == &server->listen_fd)
             connection_accept(server);
-        else
+        else if (events[i].owner != &server->loop)
             connection_on_event(events[i].owner, events[i].what);
     }
-    if (is_loop_due) uv_run(&server->loop, UV_RUN_NOWAIT);
     send_claims(server);
     connection_free_closed(server);
 }

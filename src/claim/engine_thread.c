@@ -252,9 +252,15 @@ static void tell_time(struct engine_thread *engine) {
 
 /* ---- The loop ---- */
 
+/* Records go to everybody before the answers that rest on them go to anybody: who was told of a coupon
+ * finds it wherever they ask next. */
 static void send_all(struct engine_thread *engine) {
-    for (uint32_t i = 0; i < engine->options.threads_count; i++)
-        outbox_send(&engine->outboxes[i], engine->options.threads[i]);
+    bool is_more = true;
+    while (is_more) {
+        is_more = false;
+        for (uint32_t i = 0; i < engine->options.threads_count; i++)
+            if (outbox_send(&engine->outboxes[i], engine->options.threads[i])) is_more = true;
+    }
 }
 
 /* Everybody gets the chance to say what can still be said; then the process ends, because only a

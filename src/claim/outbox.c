@@ -54,8 +54,16 @@ void outbox_add_answer(struct outbox *outbox, int64_t now_ms, struct claim_answe
     outbox->answers = message->count < ANSWERS_PER_PARCEL ? message : NULL;
 }
 
-void outbox_send(struct outbox *outbox, struct mailbox *to) {
-    if (outbox->first == NULL) return;
-    mailbox_send(to, outbox->first);
-    outbox_init(outbox);
+bool outbox_send(struct outbox *outbox, struct mailbox *to) {
+    struct parcel *first = outbox->first, *end = first;
+    while (end != NULL && CONTAINER_OF(end, struct from_engine, parcel)->kind != FROM_ENGINE_RECORDS)
+        end = end->next;
+    struct parcel *rest = end == NULL ? NULL : end->next;
+    if (end != NULL) end->next = NULL;
+    if (first != NULL) mailbox_send(to, first);
+    if (rest == NULL)
+        outbox_init(outbox);
+    else
+        outbox->first = rest;
+    return rest != NULL;
 }

@@ -50,6 +50,8 @@ struct bench {
     struct mailbox boxes[THREADS_MAX];
     struct mailbox *box_pointers[THREADS_MAX];
     struct view *views[THREADS_MAX]; /* of the network threads */
+    void (*wake_first)(void *ctx);   /* when something comes to the first of them, or NULL */
+    atomic_uint answers, early;      /* as take_at_once says */
 };
 
 /* ---- The log ---- */
@@ -152,7 +154,7 @@ static void start_engine_with(struct bench *bench, uint32_t threads_count,
                                        .pump = log_pump};
     bench->log.log.ops = &ops;
     for (uint32_t i = 0; i < THREADS_MAX; i++) {
-        mailbox_init(&bench->boxes[i], NULL, NULL);
+        mailbox_init(&bench->boxes[i], i == 0 ? bench->wake_first : NULL, bench);
         bench->box_pointers[i] = &bench->boxes[i];
         bench->views[i] = view_new(&hash_key);
     }
@@ -460,6 +462,50 @@ static void a_follower_gets_the_records_and_is_waited_for_by_nobody(void **state
     assert_int_equal(judge_state(view_at(bench->views[1], 0)->judge)->taken, 3);
 }
 
+static bool has_records(struct mailbox *box) {
+    bool has = false;
+    pthread_mutex_lock(&box->lock);
+    for (struct parcel *parcel = box->first; parcel != NULL; parcel = parcel->next)
+        if (CONTAINER_OF(parcel, struct from_engine, parcel)->kind == FROM_ENGINE_RECORDS)
+            has = true;
+    pthread_mutex_unlock(&box->lock);
+    return has;
+}
+
+/* The fastest first thread that there can be: it has what comes the moment that it is sent. */
+static void take_at_once(void *ctx) {
+    struct bench *bench = ctx;
+    for (struct parcel *parcel = mailbox_take(&bench->boxes[0]), *next; parcel != NULL;
+         parcel = next) {
+        next = parcel->next;
+        struct from_engine *message = CONTAINER_OF(parcel, struct from_engine, parcel);
+        if (message->kind == FROM_ENGINE_RECORDS) {
+            apply_block(bench->views[0], message->block);
+            if (message->block->wants_applied) send_applied(bench, 0);
+            record_block_release(message->block);
+        } else if (message->kind == FROM_ENGINE_ANSWERS) {
+            if (!has_records(&bench->boxes[1])) atomic_fetch_add(&bench->early, 1);
+            atomic_fetch_add(&bench->answers, 1);
+        }
+        free(message);
+    }
+}
+
+/* Whoever is told may ask another thread next. */
+static void the_records_are_with_everybody_before_an_answer_is_with_anybody(void **state) {
+    struct bench *bench = *state;
+    bench->wake_first = take_at_once;
+    start_engine(bench, 2);
+    struct record open = open_record(5, TIME_MS_MIN, TIME_MS_MAX);
+    send_control(bench, 0, &open, 77);
+    assert_int_equal(wait_for(bench, 1, FROM_ENGINE_RECORDS, PATIENCE_MS).seen, 1);
+    send_claims(bench, 0, 0, 3);
+    for (int ms = 0; ms < PATIENCE_MS && atomic_load(&bench->answers) == 0; ms++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_int_equal(atomic_load(&bench->answers), 1);
+    assert_int_equal(atomic_load(&bench->early), 0);
+}
+
 static void a_refused_control_is_answered_at_once(void **state) {
     struct bench *bench = *state;
     start_engine(bench, 2);
@@ -576,6 +622,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_stampede_from_several_threads),
+        TEST(the_records_are_with_everybody_before_an_answer_is_with_anybody),
         TEST(a_control_is_answered_when_every_thread_has_applied_it),
         TEST(a_follower_gets_the_records_and_is_waited_for_by_nobody),
         TEST(a_refused_control_is_answered_at_once),
