@@ -87,9 +87,10 @@ class Told:
         self.check()
 
     def _is_heard(self, user, response):
-        """False when it was refused for the moment."""
+        """False when it was refused for the moment, or a slow disk has left it open."""
         if response.status == 503:
             problem(response, 503, "busy")
+        if response.status in (202, 503):
             return False
         assert response.status == 200, response
         self.hear(user, response)

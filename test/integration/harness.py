@@ -94,6 +94,8 @@ class Server:
     def command(self):
         usual = {"--listen": "127.0.0.1:0", "--admin-listen": "127.0.0.1:0",
                  "--data-dir": str(self.data), "--journal-segment": "1MiB"}
+        if not CLUSTER and "--config" not in self.flags:  # a loaded machine's disk may stand still for seconds
+            usual["--answer-timeout"] = "15s"
         if self.has_shim:  # the disk that fails on demand is to be the journal's alone
             usual["--sqlite"] = "none"
         usual.update(cluster_flags(self.folder))
