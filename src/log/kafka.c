@@ -108,13 +108,21 @@ static int look(const struct ask *ask, struct err *err) {
 
 /* ---- Its settings ---- */
 
+static int check_batch(const struct ask *ask, const char *name, const char *value,
+                       struct err *err) {
+    char right[32];
+    if (strcmp(name, "max.message.bytes") != 0 || atoll(value) >= KAFKA_BATCH_BYTES_MAX) return 0;
+    snprintf(right, sizeof right, "%d or more", KAFKA_BATCH_BYTES_MAX);
+    return wrong(ask, name, value, right, err);
+}
+
 static int check_setting(const struct ask *ask, const char *name, const char *value,
                          struct err *err) {
     for (size_t i = 0; i < SETTINGS; i++)
         if (ask->wanted.settings[i].is_needed && strcmp(ask->wanted.settings[i].name, name) == 0 &&
             strcmp(ask->wanted.settings[i].value, value) != 0)
             return wrong(ask, name, value, ask->wanted.settings[i].value, err);
-    return 0;
+    return check_batch(ask, name, value, err);
 }
 
 static int check_settings(const struct ask *ask, const rd_kafka_event_t *event, struct err *err) {

@@ -5,7 +5,8 @@
  * record at offset k is number k + 1 of the log.
  *
  * The topic is made with, and at every start held against, what the promise rests on: replicas,
- * min.insync.replicas, no unclean election, no retention, no compaction.
+ * min.insync.replicas, no unclean election, no retention, no compaction, batches of the producer's
+ * size.
  */
 #pragma once
 
@@ -14,6 +15,9 @@
 
 #include "lib/base.h"
 #include "lib/err.h"
+
+/* What the topic has to take at once, max.message.bytes: a batch of the producer. */
+#define KAFKA_BATCH_BYTES_MAX 300000
 
 enum {
     KAFKA_NONCE_BYTES = 8, /* header "nonce" of a record: little-endian, the producer's own */

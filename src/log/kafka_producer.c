@@ -13,12 +13,19 @@
 #include "lib/le.h"
 #include "lib/logger.h"
 #include "log/kafka_conf.h"
+#include "log/kafka_pace.h"
+
+#define LINGER_MS 1 /* at 0 every record of a busy moment is a request of its own */
+#define BATCH_BYTES 262144
+#define TEXT(number) #number
+#define DIGITS(number) TEXT(number)
 
 enum {
     IN_FLIGHT_MAX = 20000, /* queue.buffering.max.messages has the same */
     PURGED_MS = 2000,      /* for librdkafka's threads to give back what was purged */
     EVENTS_OF_A_PURGE = 1000,
     WAIT_MS = 50,
+    RECORD_EXTRA_BYTES = 100, /* more than a batch has of a record beside key and value */
 };
 
 /* A record on its way: what librdkafka keeps for us is its address. That each is told of once is
@@ -27,6 +34,16 @@ struct flight {
     uint64_t nonce;
     struct flight *next_free;
     bool is_out;
+    bool has_left; /* else it is still kept */
+};
+
+/* A record that is kept until it may leave. */
+struct kept {
+    struct kept *next;
+    struct flight *flight;
+    uint64_t since_ns;
+    uint32_t key_bytes, record_bytes;
+    char bytes[];
 };
 
 struct kafka_producer {
@@ -37,6 +54,8 @@ struct kafka_producer {
     rd_kafka_queue_t *events;
     struct flight *flights, *free;
     uint32_t in_flight;
+    struct kafka_pace pace;
+    struct kept *first_kept, **last_kept;
     bool has_id;      /* the brokers have given it one: before, nothing is written */
     bool is_shut_out; /* the client will never produce again */
     char problem[sizeof(((struct err *)0)->text)];
@@ -84,15 +103,15 @@ static int start_client(struct kafka_producer *producer, struct err *err) {
     const struct kafka_setting settings[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},
-        {"linger.ms", "1"}, /* at 0 the client spins while five requests are under way */
+        {"linger.ms", DIGITS(LINGER_MS)},
         {"compression.type", "none"},
         {"message.timeout.ms", message_ms},
         {"request.timeout.ms", message_ms},
         {"socket.timeout.ms", socket_ms},
         /* The topic's max.message.bytes is that of a batch, whatever is in it: a batch above it is
          * refused with all its records. One record that is bigger than a batch goes alone. */
-        {"batch.size", "49152"},
-        {"message.max.bytes", "65536"},
+        {"batch.size", DIGITS(BATCH_BYTES)},
+        {"message.max.bytes", DIGITS(KAFKA_BATCH_BYTES_MAX)},
         {"retry.backoff.ms", "20"},
         {"queue.buffering.max.messages", in_flight_max},
         {"topic.metadata.refresh.fast.interval.ms", "100"},
@@ -124,13 +143,27 @@ static void end_client(struct kafka_producer *producer) {
 static void land(struct kafka_producer *producer, struct flight *flight, int code) {
     ASSERT(flight->is_out && producer->in_flight > 0);
     flight->is_out = false;
+    if (flight->has_left) kafka_pace_land(&producer->pace);
     flight->next_free = producer->free;
     producer->free = flight;
     producer->in_flight--;
     producer->sink->on_delivered(producer->sink->ctx, flight->nonce, code);
 }
 
+static void land_kept(struct kafka_producer *producer, int code) {
+    struct kept *kept = producer->first_kept;
+    producer->first_kept = kept->next;
+    if (kept->next == NULL) producer->last_kept = &producer->first_kept;
+    land(producer, kept->flight, code);
+    free(kept);
+}
+
+static void land_all_kept(struct kafka_producer *producer, int code) {
+    while (producer->first_kept != NULL) land_kept(producer, code);
+}
+
 static void land_all(struct kafka_producer *producer, int code) {
+    land_all_kept(producer, code);
     for (uint32_t i = 0; i < IN_FLIGHT_MAX && producer->in_flight > 0; i++)
         if (producer->flights[i].is_out) land(producer, &producer->flights[i], code);
 }
@@ -185,6 +218,7 @@ bool kafka_producer_await_id(struct kafka_producer *producer, uint32_t wait_ms) 
 static void abandon(struct kafka_producer *producer, int code) {
     rd_kafka_purge(producer->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     uint64_t until_ns = now_ns() + PURGED_MS * UINT64_C(1000000);
+    land_all_kept(producer, code);
     while (producer->in_flight > 0 && now_ns() < until_ns)
         take_events(producer, EVENTS_OF_A_PURGE, 10);
     end_client(producer);
@@ -207,14 +241,6 @@ static void replace(struct kafka_producer *producer) {
         snprintf(producer->problem, sizeof producer->problem, "%s", err.text);
 }
 
-bool kafka_producer_poll(struct kafka_producer *producer, uint32_t events_max, int wait_ms) {
-    if (producer->client == NULL) replace(producer);
-    if (producer->client == NULL) return false;
-    bool has_more = take_events(producer, events_max, wait_ms);
-    if (producer->is_shut_out) replace(producer);
-    return has_more;
-}
-
 /* ---- Producing ---- */
 
 static struct flight *take_off(struct kafka_producer *producer, uint64_t nonce) {
@@ -227,6 +253,7 @@ static struct flight *take_off(struct kafka_producer *producer, uint64_t nonce) 
 
 static void take_off_never(struct kafka_producer *producer, struct flight *flight) {
     flight->is_out = false;
+    if (flight->has_left) kafka_pace_land(&producer->pace);
     flight->next_free = producer->free;
     producer->free = flight;
     producer->in_flight--;
@@ -244,11 +271,61 @@ static rd_kafka_resp_err_t hand_over(struct kafka_producer *producer, struct sli
         RD_KAFKA_V_HEADER("nonce", nonce, sizeof nonce), RD_KAFKA_V_OPAQUE(flight), RD_KAFKA_V_END);
 }
 
+static bool may_leave(struct kafka_producer *producer, struct flight *flight, size_t bytes) {
+    flight->has_left = kafka_pace_take(&producer->pace, bytes + RECORD_EXTRA_BYTES, now_ns());
+    return flight->has_left;
+}
+
+static bool keep(struct kafka_producer *producer, struct slice key, struct slice record,
+                 struct flight *flight) {
+    struct kept *kept = malloc(sizeof *kept + key.n + record.n);
+    if (kept == NULL) return false;
+    *kept = (struct kept){.flight = flight,
+                          .since_ns = now_ns(),
+                          .key_bytes = (uint32_t)key.n,
+                          .record_bytes = (uint32_t)record.n};
+    memcpy(kept->bytes, key.p, key.n);
+    memcpy(kept->bytes + key.n, record.p, record.n);
+    *producer->last_kept = kept;
+    producer->last_kept = &kept->next;
+    return true;
+}
+
+/* Hands over what may leave by now. What librdkafka does not take, and what has waited as long as a
+ * record may take, is told of as such. */
+static void let_kept_leave(struct kafka_producer *producer) {
+    while (producer->first_kept != NULL && !producer->is_shut_out) {
+        struct kept *kept = producer->first_kept;
+        struct slice key = slice_of(kept->bytes, kept->key_bytes);
+        struct slice record = slice_of(kept->bytes + kept->key_bytes, kept->record_bytes);
+        bool is_late = now_ns() - kept->since_ns >=
+                       producer->options->message_timeout_ms * UINT64_C(1000000);
+        if (is_late) {
+            land_kept(producer, -ETIMEDOUT);
+            continue;
+        }
+        if (!may_leave(producer, kept->flight, key.n + record.n)) return;
+        rd_kafka_resp_err_t code = hand_over(producer, key, record, kept->flight);
+        if (code == RD_KAFKA_RESP_ERR__FATAL) producer->is_shut_out = true;
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            land_kept(producer, errno_of(code));
+            continue;
+        }
+        producer->first_kept = kept->next;
+        if (kept->next == NULL) producer->last_kept = &producer->first_kept;
+        free(kept);
+    }
+}
+
 int kafka_producer_produce(struct kafka_producer *producer, struct slice key, struct slice record,
                            uint64_t nonce) {
     if (producer->client == NULL || producer->is_shut_out || producer->free == NULL) return -EAGAIN;
     struct flight *flight = take_off(producer, nonce);
-    rd_kafka_resp_err_t code = hand_over(producer, key, record, flight);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
+    if (producer->first_kept == NULL && may_leave(producer, flight, key.n + record.n))
+        code = hand_over(producer, key, record, flight);
+    else if (keep(producer, key, record, flight))
+        code = RD_KAFKA_RESP_ERR_NO_ERROR;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return 0;
     take_off_never(producer, flight);
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
@@ -256,6 +333,17 @@ int kafka_producer_produce(struct kafka_producer *producer, struct slice key, st
         wake(producer);
     }
     return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? -EMSGSIZE : -EAGAIN;
+}
+
+/* ---- Turns ---- */
+
+bool kafka_producer_poll(struct kafka_producer *producer, uint32_t events_max, int wait_ms) {
+    if (producer->client == NULL) replace(producer);
+    if (producer->client == NULL) return false;
+    bool has_more = take_events(producer, events_max, wait_ms);
+    let_kept_leave(producer);
+    if (producer->is_shut_out) replace(producer);
+    return has_more;
 }
 
 uint32_t kafka_producer_in_flight(const struct kafka_producer *producer) {
@@ -278,7 +366,12 @@ int kafka_producer_open(struct kafka_producer **out, const struct kafka_options 
         return err_set(err, -ENOMEM, "no memory for a producer");
     }
     *producer = (struct kafka_producer){
-        .options = options, .sink = sink, .wake_fd = wake_fd, .flights = flights};
+        .options = options,
+        .sink = sink,
+        .wake_fd = wake_fd,
+        .flights = flights,
+        .pace = {.linger_ns = LINGER_MS * UINT64_C(1000000), .bytes_max = BATCH_BYTES}};
+    producer->last_kept = &producer->first_kept;
     for (uint32_t i = IN_FLIGHT_MAX; i-- > 0;) {
         flights[i].next_free = producer->free;
         producer->free = &flights[i];
@@ -294,8 +387,10 @@ int kafka_producer_open(struct kafka_producer **out, const struct kafka_options 
 void kafka_producer_close(struct kafka_producer *producer, uint32_t wait_ms) {
     if (producer == NULL) return;
     uint64_t until_ns = now_ns() + wait_ms * UINT64_C(1000000);
-    while (producer->client != NULL && producer->in_flight > 0 && now_ns() < until_ns)
+    while (producer->client != NULL && producer->in_flight > 0 && now_ns() < until_ns) {
         take_events(producer, EVENTS_OF_A_PURGE, 10);
+        let_kept_leave(producer);
+    }
     /* What is purged now would come back as cancelled: it is told as what it is. */
     end_client(producer);
     land_all(producer, -ESHUTDOWN);

@@ -145,3 +145,17 @@ def test_what_is_set_up_wrong_is_named(deployment, flags, said):
     assert server.wait(SECONDS) in (1, 2)
     lines = [line for line in server.stderr().splitlines() if line.startswith("coupond serve:")]
     assert len(lines) == 1 and said in lines[0], server.stderr()
+
+
+@pytest.mark.parametrize("setting, said", [
+    ({"max_message_bytes": 100_000}, "max.message.bytes=100000 and must have 300000 or more"),
+    ({"unclean_leader_election_enable": "true"}, "unclean.leader.election.enable=true and must have false"),
+])
+def test_a_topic_that_is_set_up_wrong_is_named(deployment, setting, said):
+    server = deployment.start()
+    server.stop()
+    deployment.kafka.configure_topic(deployment.topic, **setting)
+    server.spawn()
+    assert server.wait(SECONDS) in (1, 2)
+    lines = [line for line in server.stderr().splitlines() if line.startswith("coupond serve:")]
+    assert len(lines) == 1 and said in lines[0], server.stderr()
