@@ -54,7 +54,7 @@ static void repair(void *ctx, struct slice event_id, char said[VERIFY_SAID_BYTES
 }
 
 int cluster_proof_reserve(struct cluster_proof *proof, const struct options *options,
-                          uint32_t timeout_ms, struct err *err) {
+                          uint32_t timeout_ms, uint32_t holders_max, struct err *err) {
     proof->timeout_ms = timeout_ms;
     proof->sources.ctx = proof;
     proof->sources.check_topic = check_topic;
@@ -65,7 +65,8 @@ int cluster_proof_reserve(struct cluster_proof *proof, const struct options *opt
                                                       .user = proof->redis.user,
                                                       .password = proof->redis.password,
                                                       .tls = proof->redis.tls,
-                                                      .timeout_ms = timeout_ms},
+                                                      .timeout_ms = timeout_ms,
+                                                      .holders_max = holders_max},
                           err);
     if (code != 0) return code;
     proof->sources.repair = repair;

@@ -36,8 +36,9 @@ struct cluster_proof {
 int cluster_proof_init(struct cluster_proof *proof, const struct options *options,
                        uint32_t stall_ms, struct err *err) MUST_CHECK;
 /* … and the reservations, when --redis names nodes, and the topic's settings. Each question waits
- * for `timeout_ms`. For a command that has these options. */
+ * for `timeout_ms`. Of an event with more than `holders_max` holders only the state is read; 0: of
+ * any number. For a command that has these options. */
 int cluster_proof_reserve(struct cluster_proof *proof, const struct options *options,
-                          uint32_t timeout_ms, struct err *err) MUST_CHECK;
+                          uint32_t timeout_ms, uint32_t holders_max, struct err *err) MUST_CHECK;
 /* Also after a failure, or of zeroed memory. */
 void cluster_proof_deinit(struct cluster_proof *proof);

@@ -49,6 +49,8 @@ enum {
     BACKLOG = 64,
     BROKERS_WAIT_MS = 60000,
     VERIFY_STALL_MS = 10000,
+    VERIFY_REDIS_MS = 2000,
+    VERIFY_HOLDERS_MAX = 20000, /* some 40 ms of a node that has better things to do */
     VERIFY_RECHECK_MS = 5000, /* after a pass that shows a difference */
 };
 
@@ -318,11 +320,18 @@ static int start_verifier(struct consume *consume, struct err *err) {
     uint32_t every_ms = (uint32_t)options_get(consume->options, "verify-every")->number;
     if (every_ms == 0) return 0;
     int code = cluster_proof_init(&consume->proof, consume->options, VERIFY_STALL_MS, err);
+    if (code == 0)
+        code = cluster_proof_reserve(&consume->proof, consume->options, VERIFY_REDIS_MS,
+                                     VERIFY_HOLDERS_MAX, err);
     if (code != 0) return code;
     struct reconcile_thread_options options = {
         .reconcile = {.log = consume->proof.sources.log,
                       .copy = consume->proof.sources.copy,
+                      .reserve = consume->proof.sources.reserve,
+                      .is_reserve_optional = true,
                       .views = {.ctx = consume, .points = points_of_view}},
+        .check_topic = consume->proof.sources.check_topic,
+        .ctx = consume->proof.sources.ctx,
         .clock = &clock_system,
         .every_ms = every_ms,
         .recheck_ms = VERIFY_RECHECK_MS,

@@ -47,7 +47,7 @@ static int cluster_proof_command(const struct options *options, int words, char 
     struct err err = {0};
     uint32_t stall_ms = (uint32_t)options_get(options, "timeout")->number;
     int code = cluster_proof_init(&proof, options, stall_ms, &err);
-    if (code == 0) code = cluster_proof_reserve(&proof, options, stall_ms, &err);
+    if (code == 0) code = cluster_proof_reserve(&proof, options, stall_ms, 0, &err);
     int status = code == -EINVAL ? 2 : 1;
     if (code == 0)
         status = verify_command(options, words, word, &proof.sources);

@@ -39,8 +39,10 @@ void claim_call_make(struct claim_call *call, const struct script_keys *keys, st
     words[3 + SCRIPT_KEYS] = slice_of(call->gen_seen, (size_t)n);
 }
 
-void snapshot_call_make(struct slice words[SNAPSHOT_CALL_WORDS], const struct script_keys *keys) {
+void snapshot_call_make(struct slice words[SNAPSHOT_CALL_WORDS], const struct script_keys *keys,
+                        struct slice holders_max) {
     put_keys(words, keys, SCRIPT_KEYS);
+    words[1 + SCRIPT_KEYS] = holders_max;
 }
 
 enum { NUMBER_BYTES = 21, HEAD_NUMBERS = 8 };

@@ -25,7 +25,7 @@ enum {
     SCRIPT_KEY_BYTES_MAX = EVENT_ID_BYTES_MAX + sizeof "coupon:{}:m" - 1,
     CLAIM_CALL_WORDS = 1 + SCRIPT_KEYS + 3,
     QUERY_CALL_WORDS = 1 + SCRIPT_KEYS + 1,   /* the first words of a claim's */
-    SNAPSHOT_CALL_WORDS = 1 + SCRIPT_KEYS,
+    SNAPSHOT_CALL_WORDS = 1 + SCRIPT_KEYS + 1,
     INSTALL_CALL_WORDS = 1 + INSTALL_KEYS + 8, /* and two for each holder */
     /* "gen serial ms seq claim": four numbers with their spaces, and the claim id. */
     SCRIPT_RESERVATION_BYTES_MAX = 11 + 11 + 20 + 21 + CLAIM_ID_BYTES_MAX,
@@ -96,8 +96,9 @@ void query_script_read(const struct redisReply *reply, struct query_script_reply
 
 /* ---- snapshot; its reply is read in snapshot.h ---- */
 
-/* The words borrow `keys`. */
-void snapshot_call_make(struct slice words[SNAPSHOT_CALL_WORDS], const struct script_keys *keys);
+/* The words borrow `keys` and `holders_max`, digits, or "" for all. */
+void snapshot_call_make(struct slice words[SNAPSHOT_CALL_WORDS], const struct script_keys *keys,
+                        struct slice holders_max);
 
 /* ---- install ---- */
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "claim/redis_scripts.h"
@@ -35,6 +37,8 @@ int snapshots_open(struct snapshots *from, const struct snapshots_options *optio
     *from = (struct snapshots){.options = *options, .sockets = sockets_system_new()};
     if (from->sockets == NULL)
         return err_set(err, -EMFILE, "no memory or no file descriptor for sockets");
+    if (options->holders_max != 0)
+        snprintf(from->holders_max, sizeof from->holders_max, "%" PRIu32, options->holders_max);
     return redis_cluster_new(&from->redis,
                              &(struct redis_cluster_options){
                                  .seeds = options->seeds,
@@ -230,10 +234,13 @@ bool snapshot_read(const struct redisReply *reply, const struct reserve_sink *si
     if (!is_list(reply, PARTS)) return false;
     struct redisReply *const *part = reply->element;
     if (!read_keys(part[0], part[1], &state) || !read_node(part[2], &state, &token)) return false;
-    for (size_t i = 3; i < PARTS; i++)
+    state.is_brief =
+        part[4]->type == REDIS_REPLY_INTEGER && part[5]->type == REDIS_REPLY_INTEGER;
+    for (size_t i = 3; i < (state.is_brief ? 4 : PARTS); i++)
         if (!are_texts(part[i])) return false;
     if (state.is_there) read_fields(part[3], token, &state);
     sink->on_state(sink->ctx, &state);
+    if (state.is_brief) return true;
     hand_over_holders(part[4], sink);
     hand_over_free(part[5], sink);
     return true;
@@ -253,7 +260,7 @@ int snapshots_read(void *ctx, struct slice event_id, const struct reserve_sink *
     struct slice words[SNAPSHOT_CALL_WORDS];
     struct reserve_sink handed = *sink;
     script_keys_make(&keys, event_id);
-    snapshot_call_make(words, &keys);
+    snapshot_call_make(words, &keys, slice_str(from->holders_max));
     const struct redis_request request = {
         .key = script_key(&keys),
         .script = &snapshot_script,

@@ -23,11 +23,13 @@ struct snapshots_options {
     const char *seeds, *user, *password; /* the latter two, or NULL */
     struct tls_client *tls;              /* or NULL */
     uint32_t timeout_ms;                 /* of one question */
+    uint32_t holders_max; /* of an event with more, only its state is read; 0: any number */
 };
 
 /* A Redis Cluster, as a source for verify/. */
 struct snapshots {
     struct snapshots_options options;
+    char holders_max[11]; /* as the script wants it */
     struct sockets *sockets;
     struct redis_cluster *redis;
 };

@@ -121,8 +121,12 @@ static int read_reservations(struct pass *pass) {
     const struct reserve_source *reserve = &pass->reconcile->reserve;
     if (reserve->read == NULL) return 0;
     int code = log->read(log->ctx, list_event, pass, pass->err);
-    if (code == 0)
-        code = reservations_read(&pass->reservations, reserve, &pass->truth->texts, pass->err);
+    if (code != 0) return code;
+    code = reservations_read(&pass->reservations, reserve, &pass->truth->texts, pass->err);
+    if (code != 0 && pass->reconcile->is_reserve_optional) {
+        pass->seen->reserve_err = *pass->err;
+        return 0;
+    }
     pass->seen->reserved_events = pass->reservations.count;
     pass->seen->reservations = reservations_sum(&pass->reservations);
     return code;
@@ -131,7 +135,7 @@ static int read_reservations(struct pass *pass) {
 static void compare_reservations(struct pass *pass) {
     static const enum check checks[] = {CHECK_R2, CHECK_R3, CHECK_R5, CHECK_R7};
     const struct reserve_source *reserve = &pass->reconcile->reserve;
-    if (reserve->read != NULL)
+    if (reserve->read != NULL && pass->seen->reserve_err.code == 0)
         reservations_compare(&pass->reservations, pass->truth, reserve->name, pass->checks);
     else
         for (size_t i = 0; i < ARRAY_LEN(checks); i++) checks_skip(pass->checks, checks[i]);

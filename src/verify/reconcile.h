@@ -36,6 +36,7 @@ struct reconcile {
     struct view_source views;      /* .points == NULL: nobody to ask */
     struct reserve_source reserve; /* .read == NULL: there is none to be checked */
     bool is_copy_optional;         /* that it is missing is no finding */
+    bool is_reserve_optional;      /* that it cannot be read ends no pass: seen.reserve_err */
     struct hash_key hash_key;
     const atomic_bool *stops; /* NULL, or becomes true to end a pass early (-ECANCELED) */
 
@@ -51,6 +52,7 @@ struct reconcile_seen {
     uint32_t views;
     uint32_t reserved_events;
     uint64_t reservations;
+    struct err reserve_err; /* .code != 0: the reservations could not be read */
 };
 
 /* Reads and compares. The findings are added to `checks`, and what the log has decided is left in

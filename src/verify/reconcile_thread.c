@@ -65,10 +65,27 @@ static void tell(struct reconcile_thread *thread, const struct checks *confirmed
     }
 }
 
-/* One pass, and what it and the one before it agree on. True when it showed any difference. */
-static bool pass(struct reconcile_thread *thread) {
+static void tell_failure(struct reconcile_thread *thread, const struct err *err) {
+    static struct logger_limit limit;
+    logger_line_limited(&limit, LOG_WARN, "verify", "event=cannot_verify text=\"%s\"", err->text);
+    counter_add(&thread->counts.failures, 1);
+}
+
+/* R7 of the topic. What cannot be asked is told, and no finding. */
+static void check_topic(struct reconcile_thread *thread, struct checks *checks) {
+    struct err err = {0};
+    if (thread->options.check_topic == NULL) return;
+    int code = thread->options.check_topic(thread->options.ctx, &err);
+    if (code == -EINVAL)
+        checks_add(checks, CHECK_R7, check_item("topic", slice_of("", 0), 0), "%s", err.text);
+    else if (code != 0)
+        tell_failure(thread, &err);
+}
+
+/* One pass, and what it and the one before it agree on. True when it showed any difference. `now` has
+ * what the topic shows, and is taken over. */
+static bool pass(struct reconcile_thread *thread, struct checks now) {
     struct truth truth;
-    struct checks now = {0};
     struct reconcile_seen seen;
     struct err err = {0};
     truth_init(&truth, &thread->options.reconcile.hash_key);
@@ -79,13 +96,11 @@ static bool pass(struct reconcile_thread *thread) {
         return false;
     }
     if (code != 0) {
-        static struct logger_limit limit;
-        logger_line_limited(&limit, LOG_WARN, "verify", "event=cannot_verify text=\"%s\"",
-                            err.text);
-        counter_add(&thread->counts.failures, 1);
+        tell_failure(thread, &err);
         checks_deinit(&now);
         return false;
     }
+    if (seen.reserve_err.code != 0) tell_failure(thread, &seen.reserve_err);
     counter_add(&thread->counts.passes, 1);
     counter_set(&thread->counts.seq, seen.last_seq);
     bool has_differences = now.count != 0;
@@ -104,8 +119,10 @@ static void *run(void *argument) {
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOWEST_PRIORITY);
     uint64_t wait_ms = options->every_ms;
     while (rest(thread, wait_ms)) {
+        struct checks now = {0};
+        check_topic(thread, &now); /* waits, and takes no processor that is to be made up for */
         uint64_t since_ns = clock_monotonic_ns(options->clock);
-        bool has_differences = pass(thread);
+        bool has_differences = pass(thread, now);
         uint64_t took_ns = clock_monotonic_ns(options->clock) - since_ns;
         counter_set(&thread->counts.last_ns, took_ns);
         counter_set(&thread->counts.last_ms, (uint64_t)clock_wall_ms(options->clock));

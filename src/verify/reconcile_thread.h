@@ -22,6 +22,9 @@ struct reconcile_thread;
 
 struct reconcile_thread_options {
     struct reconcile reconcile; /* copied; its sources must live as long as the thread */
+    /* As verify_sources.check_topic, on this thread; NULL: not asked. */
+    int (*check_topic)(void *ctx, struct err *err);
+    void *ctx;
     const struct clock *clock;
     uint32_t every_ms;   /* from one pass to the next, at least */
     uint32_t recheck_ms; /* … when the first showed a difference */

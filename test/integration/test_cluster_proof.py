@@ -5,11 +5,13 @@ other.
 """
 import json
 import shutil
+import types
 
 import pytest
+from consume import Consumer
 from crowd import Crowd, Told
 from deployment import SECONDS, Deployment, ask
-from harness import run, wait_until
+from harness import ROOT, run, wait_until
 from redis_cluster import PASSWORDS
 
 pytestmark = [pytest.mark.redis, pytest.mark.kafka, pytest.mark.mariadb]
@@ -277,6 +279,90 @@ def test_no_false_alarm_while_coupons_are_claimed(proof):
     for each in crowds:
         each.wait()
     proof.verify(*proof.redis)
+
+
+# ---- the consumer watches ----
+
+@pytest.fixture
+def watch(settled, tmp_path):
+    """(settled, start): start(*flags) gives a consumer that verifies, too, all the time."""
+    proof, keys = settled
+    topic = types.SimpleNamespace(flags=["--kafka", proof.deployment.kafka.brokers, "--kafka-topic",
+                                         proof.deployment.topic])
+    made = []
+
+    def start(*flags):
+        folder = tmp_path / f"consumer-{len(made)}"
+        consumer = Consumer(folder, topic, proof.database, "--verify-every", "200ms", *flags)
+        made.append(consumer)
+        for key in proof.deployment.made[0].data.glob("code-*.key"):
+            shutil.copy(key, folder / "keys")
+        return consumer.start()
+
+    yield proof, keys, start
+    for consumer in made:
+        consumer.end()
+
+
+def findings_of(consumer):
+    return {check for check in ("R1", "R2", "R3", "R4", "R5", "R6", "R7", "R9", "R10", "R11")
+            if consumer.metric(f'coupond_consume_verify_findings{{check="{check}"}}') > 0}
+
+
+def test_a_consumer_watches_redis_and_the_topic(watch):
+    """Each damage is found by its check within two passes, and forgotten when it is mended."""
+    proof, keys, start = watch
+    consumer = start(*proof.redis)
+    wait_until(lambda: consumer.metric("coupond_consume_verify_passes_total") >= 2, "passes", SECONDS)
+    assert findings_of(consumer) == set()
+    for name in ("a holder is gone", "a held serial is free", "a generation ahead", "a key that ends",
+                 "nobody wrote it"):
+        damage, checks, _ = DAMAGES[name]
+        fields = {letter: keys("HGETALL", letter) for letter in "mu"}
+        damage(keys)
+        wait_until(lambda: findings_of(consumer) == checks, name, SECONDS)
+        assert consumer.health()["status"] == "degraded"
+        for letter in "mufo":
+            keys("DEL", letter)
+        for letter in "mu":
+            keys("HSET", letter, *fields[letter])
+        keys("RPUSH", "f", 3)
+        wait_until(lambda: findings_of(consumer) == set(), f"{name}, mended", SECONDS)
+    proof.deployment.kafka.configure_topic(proof.deployment.topic, min_insync_replicas=1)
+    wait_until(lambda: findings_of(consumer) == {"R7"}, "the topic", SECONDS)
+    assert "min.insync.replicas=1 and must have 2" in consumer.stderr()
+    assert consumer.metric("coupond_consume_verify_failures_total") == 0
+    consumer.stop()
+
+
+def test_a_consumer_that_cannot_ask_redis_goes_on(watch):
+    """What it can compare it does; rows come as ever."""
+    proof, _, start = watch
+    consumer = start("--redis", "127.0.0.1:1", *proof.redis[2:])
+    wait_until(lambda: consumer.metric("coupond_consume_verify_failures_total") > 0, "a failure", SECONDS)
+    passes = consumer.metric("coupond_consume_verify_passes_total")
+    wait_until(lambda: consumer.metric("coupond_consume_verify_passes_total") > passes, "a pass", SECONDS)
+    assert "event=cannot_verify" in consumer.stderr() and "127.0.0.1:1" in consumer.stderr()
+    assert findings_of(consumer) == set()
+    wait_until(lambda: consumer.metric("coupond_consume_applied_offset") > 6 and
+               consumer.metric("coupond_consume_lag_records") == 0, "rows", SECONDS)
+    consumer.stop()
+
+
+def test_a_large_event_is_looked_at_briefly(proof):
+    """Its holders are not read by a consumer: their node has better things to do. Its state is."""
+    deployment = proof.deployment
+    keys = Keys(deployment)
+    script = (ROOT / "src/claim/snapshot.lua").read_text()
+    keys("HSET", "m", "gen", 1)
+    keys("HSET", "u", *[word for n in range(5) for word in (f"u-{n}", f"1 {n + 1} 1 1 c")])
+    names = list(keys.names.values())
+    whole = keys.node("EVAL", script, 4, *names)
+    assert len(whole[4]) == 10 and whole[5] == []
+    assert keys.node("EVAL", script, 4, *names, "5")[3:] == whole[3:]
+    brief = keys.node("EVAL", script, 4, *names, "4")
+    assert brief[:2] == whole[:2] and brief[3:] == [whole[3], 5, 0]
+    keys.node("DEL", *names)
 
 
 def test_redis_cannot_be_asked(proof):
