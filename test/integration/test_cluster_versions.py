@@ -13,11 +13,12 @@ import time
 
 import harness
 import pytest
+from client import EVENTS, status_path
 from consume import Topic
 from crowd import Crowd, Told, crowd
 from deployment import SECONDS, ask, same_everywhere, sell_out
 from harness import COUPOND, READY_SECONDS, count, wait_until
-from records import pause, resume
+from records import restock
 
 pytestmark = [pytest.mark.redis, pytest.mark.kafka]
 
@@ -49,6 +50,15 @@ def pair(deployment, monkeypatch):
     start.restart = lambda server: as_version(server.is_next, server.restart)
     start.spawn = lambda server: as_version(server.is_next, server.spawn)
     return start
+
+
+def make(server, told):
+    """The event, on a machine that may be too busy to confirm it at once."""
+    def is_there():
+        server.admin("POST", EVENTS, {"event_id": told.event, "total_stock": told.stock})
+        return server.get(status_path(told.event)).status == 200
+
+    wait_until(is_there, "the event", SECONDS)
 
 
 def judged(server, event):
@@ -86,7 +96,7 @@ def test_they_come_and_go_under_load(deployment, pair, dice):
     old, new = pair(False), pair(True)
     servers = [old, new]
     told, agreement = Told(deployment.event, STOCK), Agreement(deployment.event)
-    old.create(told.event, STOCK)
+    make(old, told)
     ask(new, "u-0", told.event)
     for turn in range(count(6, 30)):
         work = [Crowd(server, told, [f"{turn}-{n}-{server.is_next}" for n in range(20)], threads=2, depth=4)
@@ -112,7 +122,7 @@ def test_they_come_and_go_under_load(deployment, pair, dice):
 def test_a_record_of_tomorrow_halts_those_of_today(deployment, pair, kafka, tmp_path):
     old, other, new = pair(False), pair(False), pair(True)
     told, agreement = Told(deployment.event, 60), Agreement(deployment.event)
-    old.create(told.event, told.stock)
+    make(old, told)
     for n, server in enumerate((old, other, new) * 3):
         told.hear(f"u-{n}", ask(server, f"u-{n}", told.event))
     same_everywhere(deployment, told.event)
@@ -121,20 +131,18 @@ def test_a_record_of_tomorrow_halts_those_of_today(deployment, pair, kafka, tmp_
     topic = Topic(kafka.brokers, tmp_path)
     topic.name = deployment.topic
     work = Crowd(new, told, [f"during-{n}" for n in range(20)], threads=2, depth=4)
-    topic.produce(pause(told.event, version=2))
+    told.stock = 70
+    topic.produce(restock(told.event, told.stock, version=2))
     for server in (old, other):
         assert server.wait() == FAIL_STOP, server.stderr()
         assert "event=newer_record" in server.stderr() and "must be replaced" in server.stderr()
     work.wait()
-    wait_until(lambda: new.claim("late", told.event).result == "paused", "the pause of tomorrow", SECONDS)
+    wait_until(lambda: new.status_of(told.event)["total_stock"] == told.stock, "what it says", SECONDS)
 
     pair.spawn(old)
     assert old.wait(READY_SECONDS) == 1
-    assert "has records of a newer coupond" in old.stderr() and "ready" not in old.stderr()
+    assert "has records of a newer coupond" in old.stderr() and "ready listen" not in old.stderr()
 
-    topic.produce(resume(told.event, version=2))
-    wait_until(lambda: new.claim("late", told.event).result in ("issued", "already_issued"), "it goes on",
-               SECONDS)
     third = pair(True)  # replaced
     crowd(third, told, [f"third-{n}" for n in range(10)])
     sell_out(deployment, told)

@@ -109,8 +109,8 @@ def test_disk_full(topic, consumers, tmp_path, lines):
         disk.fill()
         grow(topic, story, 6000, "full")
         consumer.await_state("waiting", FULL_SECONDS)
-        wait_until(lambda: consumer.metric('coupond_consume_retries_total{class="database"}') >= 1,
-                   "a try", FULL_SECONDS)
+        wait_until(lambda: consumer.metric('coupond_consume_retries_total{class="database"}') >= 2,
+                   "tries", FULL_SECONDS)
         assert place_of(database) < topic.count
         assert "event=consume_waits for=database" in consumer.stderr()
         assert consumer.page("/readyz")[0] == 503 and consumer.page("/livez")[0] == 200

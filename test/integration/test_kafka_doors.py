@@ -207,7 +207,7 @@ def test_serve_opens_nothing(doors, redis_cluster, servers, tmp_path):
     server.spawn()
     assert server.wait(SECONDS) == 1
     lines = [line for line in server.stderr().splitlines() if " info " not in line]
-    assert len(lines) == 1 and "--kafka-ca" in lines[0] and "ready" not in server.stderr()
+    assert len(lines) == 1 and "--kafka-ca" in lines[0] and "ready listen" not in server.stderr()
     assert time.monotonic() - begin < SECONDS
 
 
