@@ -191,8 +191,11 @@ static bool leave_in_time(struct kafka_group *group) {
     bool has_begun = error == NULL;
     if (error != NULL) rd_kafka_error_destroy(error);
     while (has_begun && !rd_kafka_consumer_closed(group->client) &&
-           clock_monotonic_ns(&clock_system) < until_ns)
-        rd_kafka_queue_poll_callback(queue, 20); /* tells of what is taken back */
+           clock_monotonic_ns(&clock_system) < until_ns) {
+        /* Calls on_rebalance; records that were on their way come out of it too. */
+        rd_kafka_message_t *message = rd_kafka_consume_queue(queue, 20);
+        if (message != NULL) rd_kafka_message_destroy(message);
+    }
     rd_kafka_queue_destroy(queue);
     return rd_kafka_consumer_closed(group->client);
 }
