@@ -34,7 +34,7 @@ has_package() {
     libssl-dev) pkg-config --exists 'libcrypto >= 3.0 libssl >= 3.0' ;;
     libjwt-dev) pkg-config --exists 'libjwt >= 1.10 libjwt < 3' ;;
     libsqlite3-dev) pkg-config --exists 'sqlite3 >= 3.37' ;;
-    librdkafka-dev) pkg-config --exists 'rdkafka >= 1.6' ;;
+    librdkafka-dev) pkg-config --exists 'rdkafka >= 1.9' ;;
     libmariadb-dev) pkg-config --exists 'libmariadb >= 3.1' ;;
     libcmocka-dev) pkg-config --exists 'cmocka >= 1.1' ;;
     python3) "$PYTHON" --version ;;
@@ -73,7 +73,7 @@ package_words() {
     libssl-dev) echo 'OpenSSL 3.0 or newer (libssl, libcrypto), with headers' ;;
     libjwt-dev) echo 'libjwt 1.10 or newer, older than 3, with headers' ;;
     libsqlite3-dev) echo 'SQLite 3.37 or newer, with headers' ;;
-    librdkafka-dev) echo 'librdkafka 1.6 or newer, with headers' ;;
+    librdkafka-dev) echo 'librdkafka 1.9 or newer, with headers' ;;
     libmariadb-dev) echo 'the client library of MariaDB (Connector/C 3.1 or newer), with headers' ;;
     openjdk-17-jre-headless) echo 'Java 17 or newer' ;;
     mariadb-client-core) echo "MariaDB's command-line client" ;;

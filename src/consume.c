@@ -48,6 +48,7 @@ enum {
     PROGRESS_BEHIND_S = 2, /* without a terminal, from here on */
     BACKLOG = 64,
     BROKERS_WAIT_MS = 60000,
+    BROKERS_PART_MS = 5000,
     VERIFY_STALL_MS = 10000,
     VERIFY_REDIS_MS = 2000,
     VERIFY_HOLDERS_MAX = 20000, /* some 40 ms of a node that has better things to do */
@@ -221,6 +222,14 @@ static void turn(struct consume *consume) {
 
 /* ---- Start ---- */
 
+static bool is_told_to_end(unsigned wait_ms) {
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    return sigtimedwait(&ends, NULL, &(struct timespec){.tv_nsec = wait_ms * 1000000}) > 0;
+}
+
 /* Until the database can be asked; -EAGAIN never. */
 static int make_schema(struct consume *consume, struct maria *db, struct err *err) {
     static struct logger_limit waits;
@@ -240,11 +249,7 @@ static int make_schema(struct consume *consume, struct maria *db, struct err *er
         if (class != MARIA_TRANSIENT) return err->code;
         logger_line_limited(&waits, LOG_WARN, "consume", "event=database_awaited text=\"%s\"",
                             err->text);
-        sigset_t ends;
-        sigemptyset(&ends);
-        sigaddset(&ends, SIGTERM);
-        sigaddset(&ends, SIGINT);
-        if (sigtimedwait(&ends, NULL, &(struct timespec){.tv_nsec = 500000000}) > 0)
+        if (is_told_to_end(500))
             return err_set(err, -EINTR, "was stopped while the database was away");
     }
 }
@@ -271,7 +276,8 @@ static void name_owner(struct consume *consume) {
 
 static int send_dead_letter(void *ctx, const struct recording_reject *reject, uint32_t attempts,
                             struct err *err) {
-    return dead_letters_send(ctx,
+    const struct consume *consume = ctx;
+    return dead_letters_send(consume->dead_letters,
                              &(struct dead_letter){.reason = reject->reason,
                                                    .error = reject->error,
                                                    .offset = reject->seq - 1,
@@ -296,7 +302,7 @@ static int make_consumer(struct consume *consume, struct err *err) {
     struct consumer_options options = {
         .recording = recording,
         .keys = &consume->keys,
-        .dead_letters = {.ctx = consume->dead_letters, .send = send_dead_letter},
+        .dead_letters = {.ctx = consume, .send = send_dead_letter},
         .clock = &clock_system,
         .random = &random_system,
     };
@@ -342,15 +348,32 @@ static int start_verifier(struct consume *consume, struct err *err) {
     return consume->verifier != NULL ? 0 : err_set(err, -ENOMEM, "cannot start the verifier");
 }
 
+/* In parts, so that whoever is told to end meanwhile does. */
+static int await_topic(const struct kafka_options *options, struct err *err) {
+    static struct logger_limit waits;
+    uint64_t until_ns = now_ns() + BROKERS_WAIT_MS * UINT64_C(1000000);
+    int code;
+    while ((code = kafka_topic_ensure(options, true, BROKERS_PART_MS, err)) == -EAGAIN &&
+           now_ns() < until_ns) {
+        if (is_told_to_end(0))
+            return err_set(err, -EINTR, "was stopped while the brokers were away");
+        logger_line_limited(&waits, LOG_WARN, "consume", "event=brokers_awaited text=\"%s\"",
+                            err->text);
+    }
+    return code;
+}
+
 static int join_group(struct consume *consume, struct err *err) {
     const struct kafka_group_sink sink = {.ctx = consume,
                                           .on_assigned = on_assigned,
                                           .on_revoked = on_revoked,
                                           .on_record = on_record};
     struct kafka_options dead = consume->kafka.options;
+    int code = await_topic(&consume->kafka.options, err);
+    if (code == 0) code = dead_letters_open(&consume->dead_letters, &consume->kafka.options, err);
+    if (code != 0) return code;
     dead.topic = dead_letters_topic(consume->dead_letters);
-    int code = kafka_topic_ensure(&consume->kafka.options, true, BROKERS_WAIT_MS, err);
-    if (code == 0) code = kafka_topic_ensure(&dead, true, BROKERS_WAIT_MS, err);
+    code = await_topic(&dead, err);
     if (code != 0) return code;
     return kafka_group_open(&consume->group, &consume->kafka.options,
                             options_get(consume->options, "kafka-group")->text, &sink, err);
@@ -373,7 +396,6 @@ static int open_door(struct consume *consume, char real[LISTEN_ADDRESS_BYTES], s
 
 static int start(struct consume *consume, char real[LISTEN_ADDRESS_BYTES], struct err *err) {
     int code = load_keys(consume, err);
-    if (code == 0) code = dead_letters_open(&consume->dead_letters, &consume->kafka.options, err);
     if (code == 0) code = make_consumer(consume, err);
     if (code == 0) code = start_verifier(consume, err);
     if (code == 0) code = open_door(consume, real, err);

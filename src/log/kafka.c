@@ -9,9 +9,11 @@
 #include <time.h>
 
 #include "lib/clock.h"
+#include "lib/logger.h"
 #include "log/kafka_conf.h"
+#include "log/kafka_obstacle.h"
 
-enum { CALL_MS = 5000, PAUSE_MS = 200, SETTINGS = 7 };
+enum { LOOK_MS = 2000, CALL_MS = 5000, PAUSE_MS = 200, TELL_EVERY_MS = 10000, SETTINGS = 7 };
 
 /* What the topic is made with, and has to have. */
 struct wanted {
@@ -41,7 +43,8 @@ struct ask {
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
     struct wanted wanted;
-    uint64_t until_ns;
+    struct kafka_obstacle obstacle;
+    uint64_t until_ns, tell_ns;
 };
 
 static int code_of(rd_kafka_resp_err_t code) {
@@ -54,8 +57,11 @@ static int code_of(rd_kafka_resp_err_t code) {
 
 static int cannot(const struct ask *ask, const char *what, rd_kafka_resp_err_t code,
                   struct err *err) {
-    return err_set(err, code_of(code), "kafka: %s: topic %s %s: %s", ask->options->brokers,
-                   ask->options->topic, what, rd_kafka_err2str(code));
+    return err_set(err, code_of(code), "kafka: %s: topic %s %s: %s%s", ask->options->brokers,
+                   ask->options->topic, what, rd_kafka_err2str(code),
+                   code_of(code) == -EACCES
+                       ? ": whoever --kafka-user or --kafka-cert names may not do that"
+                       : "");
 }
 
 static int wrong(const struct ask *ask, const char *setting, const char *found, const char *right,
@@ -96,7 +102,7 @@ static int look(const struct ask *ask, struct err *err) {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(ask->client, ask->options->topic, NULL);
     if (topic == NULL) return cannot(ask, "cannot be named", rd_kafka_last_error(), err);
-    rd_kafka_resp_err_t code = rd_kafka_metadata(ask->client, 0, topic, &metadata, CALL_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(ask->client, 0, topic, &metadata, LOOK_MS);
     rd_kafka_topic_destroy(topic);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return cannot(ask, "cannot be asked for", code, err);
     int result = metadata->topic_cnt == 1
@@ -220,8 +226,9 @@ static int make(const struct ask *ask, struct err *err) {
 
 /* ---- Until it is known ---- */
 
-static int ensure_once(const struct ask *ask, bool may_create, struct err *err) {
+static int ensure_once(struct ask *ask, bool may_create, struct err *err) {
     int code = look(ask, err);
+    if (code != -EAGAIN) kafka_obstacle_forget(&ask->obstacle);
     if (code == -ENOENT && may_create) {
         code = make(ask, err);
         /* The brokers tell each other: asked again after a pause. */
@@ -232,20 +239,35 @@ static int ensure_once(const struct ask *ask, bool may_create, struct err *err) 
     return code == 0 ? look_at_settings(ask, err) : code;
 }
 
+/* False when it is time to give up. Whoever waits for long says for what. */
+static bool goes_on(struct ask *ask, const struct err *err) {
+    uint64_t now_ns = clock_monotonic_ns(&clock_system);
+    kafka_obstacle_listen(&ask->obstacle, ask->client);
+    if (now_ns >= ask->until_ns || kafka_obstacle_is_final(&ask->obstacle)) return false;
+    if (now_ns >= ask->tell_ns) {
+        ask->tell_ns = now_ns + TELL_EVERY_MS * UINT64_C(1000000);
+        logger_line(LOG_WARN, "kafka", "event=brokers_awaited text=\"%s\"",
+                    ask->obstacle.code != 0 ? ask->obstacle.text : err->text);
+    }
+    return true;
+}
+
 int kafka_topic_ensure(const struct kafka_options *options, bool may_create, uint32_t wait_ms,
                        struct err *err) {
     struct ask ask = {.options = options};
     want(&ask.wanted, options);
     rd_kafka_conf_t *conf = kafka_conf_new(options, NULL, 0, err);
     if (conf == NULL) return err->code;
+    kafka_obstacle_watch(&ask.obstacle, options, conf);
     ask.client = kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
     if (ask.client == NULL) return err->code;
     ask.queue = rd_kafka_queue_new(ask.client);
     ask.until_ns = clock_monotonic_ns(&clock_system) + wait_ms * UINT64_C(1000000);
+    ask.tell_ns = clock_monotonic_ns(&clock_system) + TELL_EVERY_MS * UINT64_C(1000000);
     int code;
-    while ((code = ensure_once(&ask, may_create, err)) == -EAGAIN &&
-           clock_monotonic_ns(&clock_system) < ask.until_ns)
+    while ((code = ensure_once(&ask, may_create, err)) == -EAGAIN && goes_on(&ask, err))
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
+    if (code == -EAGAIN) code = kafka_obstacle_tell(&ask.obstacle, err);
     rd_kafka_queue_destroy(ask.queue);
     rd_kafka_destroy(ask.client);
     return code;

@@ -26,9 +26,11 @@ enum {
 struct kafka_options {
     const char *brokers; /* "host:port,host:port" */
     const char *topic;
-    const char *user, *password; /* SASL/SCRAM-SHA-512; NULL: none */
-    const char *ca_file;         /* TLS with this CA; NULL: plain text */
-    uint32_t replicas;           /* of the topic, checked and made with */
+    const char *user, *password;      /* NULL: no log-in */
+    const char *mechanism;            /* of it: SCRAM-SHA-512 and the like, or PLAIN */
+    const char *ca_file;              /* TLS with this CA; NULL: plain text */
+    const char *cert_file, *key_file; /* shown to the brokers; NULL: none */
+    uint32_t replicas;                /* of the topic, checked and made with */
     uint32_t in_sync_min;
     bool flush_every; /* the topic has flush.messages=1: survives a power cut of all brokers */
     uint32_t message_timeout_ms, socket_timeout_ms;
@@ -36,6 +38,8 @@ struct kafka_options {
 
 /* Makes the topic where it is missing (only with may_create), then checks it. -EINVAL: it is there
  * and wrong, `err` names setting, value and what to do; -ENOENT: missing; else it cannot be asked
- * now (-EAGAIN) or the login is refused (-EACCES). Waits up to `wait_ms` for the brokers. */
+ * now (-EAGAIN), or log-in, certificate or protocol are refused (-EACCES; `err` names the option).
+ * Waits up to `wait_ms` for the brokers, and after a refusal only for some seconds more: a broker
+ * that is just starting may not know its users yet. */
 int kafka_topic_ensure(const struct kafka_options *options, bool may_create, uint32_t wait_ms,
                        struct err *err) MUST_CHECK;

@@ -35,8 +35,11 @@ static bool set_login(rd_kafka_conf_t *conf, const struct kafka_options *options
                                                : "plaintext";
     bool is_good = set(conf, "security.protocol", protocol, err);
     if (is_good && has_tls) is_good = set(conf, "ssl.ca.location", options->ca_file, err);
+    if (is_good && options->cert_file != NULL)
+        is_good = set(conf, "ssl.certificate.location", options->cert_file, err) &&
+                  set(conf, "ssl.key.location", options->key_file, err);
     if (is_good && has_user)
-        is_good = set(conf, "sasl.mechanism", "SCRAM-SHA-512", err) &&
+        is_good = set(conf, "sasl.mechanism", options->mechanism, err) &&
                   set(conf, "sasl.username", options->user, err) &&
                   set(conf, "sasl.password", options->password, err);
     return is_good;
@@ -61,11 +64,23 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_options *options,
     return conf;
 }
 
+/* Librdkafka's own names of what our options say. */
+static const char *option_of(const char *why) {
+    static const struct {
+        const char *theirs, *ours;
+    } names[] = {{"ssl.ca.location", "--kafka-ca: "},
+                 {"ssl.certificate.location", "--kafka-cert: "},
+                 {"ssl.key.location", "--kafka-key: "}};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strncmp(why, names[i].theirs, strlen(names[i].theirs)) == 0) return names[i].ours;
+    return "";
+}
+
 rd_kafka_t *kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct err *err) {
     char why[300];
     rd_kafka_t *client = rd_kafka_new(type, conf, why, sizeof why);
     if (client != NULL) return client;
     rd_kafka_conf_destroy(conf);
-    err_set(err, -EINVAL, "kafka: %s", why);
+    err_set(err, -EINVAL, "%skafka: %s", option_of(why), why);
     return NULL;
 }

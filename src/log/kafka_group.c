@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/logger.h"
 #include "log/kafka_conf.h"
 
 enum {
     RECORDS_OF_A_POLL = 1000,
+    CLOSE_MS = 3000,
     CALL_MS = 5000, /* of a seek: it is answered by a thread of our own */
 };
 
@@ -180,10 +182,33 @@ int kafka_group_open(struct kafka_group **out, const struct kafka_options *optio
     return code;
 }
 
+/* False when the brokers have not answered in time: rd_kafka_consumer_close would wait for frozen
+ * ones for minutes. The group then waits for the end of our session, as after a kill. */
+static bool leave_in_time(struct kafka_group *group) {
+    uint64_t until_ns = clock_monotonic_ns(&clock_system) + CLOSE_MS * UINT64_C(1000000);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(group->client);
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(group->client, queue);
+    bool has_begun = error == NULL;
+    if (error != NULL) rd_kafka_error_destroy(error);
+    while (has_begun && !rd_kafka_consumer_closed(group->client) &&
+           clock_monotonic_ns(&clock_system) < until_ns) {
+        /* Calls on_rebalance; records that were on their way come out of it too. */
+        rd_kafka_message_t *message = rd_kafka_consume_queue(queue, 20);
+        if (message != NULL) rd_kafka_message_destroy(message);
+    }
+    rd_kafka_queue_destroy(queue);
+    return rd_kafka_consumer_closed(group->client);
+}
+
 void kafka_group_close(struct kafka_group *group) {
     if (group == NULL) return;
-    rd_kafka_consumer_close(group->client); /* tells of what is taken back */
+    bool has_left = leave_in_time(group);
+    if (!has_left)
+        logger_line(LOG_WARN, "kafka",
+                    "event=group_not_left text=\"no answer of the brokers\" hint=\"they take this "
+                    "consumer for dead in some seconds\"");
+    take_back(group);
     rd_kafka_topic_partition_list_destroy(group->one);
-    rd_kafka_destroy(group->client);
+    rd_kafka_destroy_flags(group->client, has_left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(group);
 }

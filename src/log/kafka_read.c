@@ -6,8 +6,10 @@
 
 #include "lib/clock.h"
 #include "log/kafka_conf.h"
+#include "log/kafka_obstacle.h"
+#include "log/kafka_offset.h"
 
-enum { POLL_MS = 100 };
+enum { POLL_MS = 100, ASK_MS = 1000 };
 
 struct reading {
     const struct kafka_options *options;
@@ -16,6 +18,7 @@ struct reading {
     void *ctx;
     rd_kafka_t *client;
     uint64_t next, end;
+    struct kafka_obstacle obstacle;
 };
 
 static int failed(const struct reading *reading, const char *what, rd_kafka_resp_err_t code,
@@ -24,17 +27,38 @@ static int failed(const struct reading *reading, const char *what, rd_kafka_resp
                    reading->options->brokers, what, rd_kafka_err2str(code));
 }
 
+static uint64_t now_ms(void) {
+    return clock_monotonic_ns(&clock_system) / 1000000;
+}
+
+/* Asked again while there is time: the first question may come before there is a connection. */
+static rd_kafka_resp_err_t ask(struct reading *reading, int64_t time, uint64_t until_ms,
+                               uint64_t *offset) {
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (uint64_t now = now_ms(); now < until_ms; now = now_ms()) {
+        int wait_ms = (int)(until_ms - now < ASK_MS ? until_ms - now : ASK_MS);
+        code = kafka_offset_of(reading->client, reading->options->topic, time, wait_ms, offset);
+        kafka_obstacle_listen(&reading->obstacle, reading->client);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR || kafka_obstacle_is_final(&reading->obstacle))
+            break;
+        (void)rd_kafka_poll(reading->client, POLL_MS); /* a rest */
+    }
+    return code;
+}
+
 static int find_end(struct reading *reading, struct err *err) {
-    int64_t low = 0, high = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        reading->client, reading->options->topic, 0, &low, &high, (int)reading->stall_ms);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return failed(reading, "cannot be asked where it ends", code, err);
-    if (low != 0)
+    uint64_t begin = 0, until_ms = now_ms() + reading->stall_ms;
+    rd_kafka_resp_err_t code = ask(reading, RD_KAFKA_OFFSET_END, until_ms, &reading->end);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = ask(reading, RD_KAFKA_OFFSET_BEGINNING, until_ms, &begin);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        (void)failed(reading, "cannot be asked where it ends", code, err);
+        return kafka_obstacle_tell(&reading->obstacle, err);
+    }
+    if (begin > 0)
         return err_set(err, -EBADMSG,
-                       "kafka: topic %s begins at offset %" PRId64 ": what was before it is lost",
-                       reading->options->topic, low);
-    reading->end = (uint64_t)high;
+                       "kafka: topic %s begins at offset %" PRIu64 ": what was before it is lost",
+                       reading->options->topic, begin);
     return 0;
 }
 
@@ -84,7 +108,10 @@ int kafka_read(const struct kafka_options *options, uint32_t stall_ms, kafka_rea
     struct reading reading = {
         .options = options, .stall_ms = stall_ms, .on_record = on_record, .ctx = ctx};
     rd_kafka_conf_t *conf = kafka_conf_new(options, settings, ARRAY_LEN(settings), err);
-    if (conf != NULL) reading.client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+    if (conf != NULL) {
+        kafka_obstacle_watch(&reading.obstacle, options, conf);
+        reading.client = kafka_client_new(RD_KAFKA_CONSUMER, conf, err);
+    }
     if (reading.client == NULL) return err->code;
     int code = find_end(&reading, err);
     if (code == 0) code = begin(&reading, err);

@@ -15,6 +15,7 @@
 #include "lib/le.h"
 #include "lib/logger.h"
 #include "log/kafka_conf.h"
+#include "log/kafka_offset.h"
 
 enum {
     ASK_MS = 1000,      /* of one question for the end, so that a lost answer is soon made up for */
@@ -78,26 +79,10 @@ static void trouble(struct kafka_tail *tail, const char *words) {
 
 /* ---- Where it ends ---- */
 
-/* By its time, with -1 for the end and -2 for the begin: rd_kafka_query_watermark_offsets would
- * wait for as long as a frozen broker does, whatever time it is given. */
-static rd_kafka_resp_err_t offset_of(struct kafka_tail *tail, int64_t time, int wait_ms,
-                                     uint64_t *offset) {
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *partition =
-        rd_kafka_topic_partition_list_add(one, tail->options->topic, 0);
-    partition->offset = time;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(tail->client, one, wait_ms);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = partition->err;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && partition->offset < 0)
-        code = RD_KAFKA_RESP_ERR__NO_OFFSET;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) *offset = (uint64_t)partition->offset;
-    rd_kafka_topic_partition_list_destroy(one);
-    return code;
-}
-
 static struct end_answer ask(struct kafka_tail *tail, int wait_ms) {
     struct end_answer answer = {.asked_ns = now_ns(), .read = atomic_load(&tail->next)};
-    answer.code = offset_of(tail, RD_KAFKA_OFFSET_END, wait_ms, &answer.end);
+    answer.code = kafka_offset_of(tail->client, tail->options->topic, RD_KAFKA_OFFSET_END, wait_ms,
+                                  &answer.end);
     return answer;
 }
 
@@ -164,7 +149,8 @@ int kafka_tail_ask_end(struct kafka_tail *tail, int wait_ms, uint64_t *end_seq, 
     uint64_t begin = 0;
     struct end_answer answer = ask(tail, wait_ms);
     if (answer.code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        answer.code = offset_of(tail, RD_KAFKA_OFFSET_BEGINNING, wait_ms, &begin);
+        answer.code = kafka_offset_of(tail->client, tail->options->topic, RD_KAFKA_OFFSET_BEGINNING,
+                                      wait_ms, &begin);
     if (answer.code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return err_set(err, -EAGAIN,
                        "kafka: topic %s at --kafka %s: cannot be asked where it ends: %s",

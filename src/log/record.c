@@ -412,7 +412,7 @@ enum record_status record_decode(struct slice bytes, struct record *record, size
                               .seq = le64toh(header.seq),
                               .segment = le64toh(header.segment),
                               .batch = le16toh(header.batch)};
-    if (header.version > RECORD_VERSION || !type_is_known(header.type)) return RECORD_NEWER;
+    if (header.version > RECORD_VERSION_READ || !type_is_known(header.type)) return RECORD_NEWER;
 
     struct walk walk = {
         .from = (const unsigned char *)bytes.p, .at = RECORD_HEADER_BYTES, .end = length};

@@ -42,6 +42,11 @@ enum {
     STOCK_MAX = 1000000, /* coupons of one event */
 };
 
+/* The newest version that is read: all programs read a version before any of them writes it. */
+#ifndef RECORD_VERSION_READ
+#define RECORD_VERSION_READ RECORD_VERSION
+#endif
+
 /* The instant of an event that has no start or no end. */
 #define TIME_MS_MIN INT64_C(0)
 #define TIME_MS_MAX INT64_MAX

@@ -4,6 +4,7 @@ with the settings of deploy/kafka/.
 
     KafkaCluster  starts, wounds, heals and ends its nodes, by process id
     KafkaNode     one of them
+    Door          a listener of theirs beside the plain one
 
 Its jars come from Maven Central, once, into build-check/kafka/ or the folder TEST_KAFKA_JARS.
 """
@@ -19,6 +20,10 @@ from redis_cluster import free_ports
 DEPLOY = ROOT / "deploy" / "kafka"
 LIB = pathlib.Path(os.environ.get("TEST_KAFKA_JARS", ROOT / "build-check" / "kafka" / "lib"))
 READY_SECONDS = 120
+# What has a copy on each of three nodes, as deploy/kafka/ says it.
+ALONE = ["offsets.topic.replication.factor", "transaction.state.log.replication.factor",
+         "transaction.state.log.min.isr", "share.coordinator.state.topic.replication.factor",
+         "share.coordinator.state.topic.min.isr", "default.replication.factor", "min.insync.replicas"]
 HEAP = ["-Xms192m", "-Xmx192m", "-XX:+UseSerialGC"]
 
 
@@ -32,23 +37,56 @@ def fetch_jars():
     return dict(os.environ, CLASSPATH=f"{LIB}/*")
 
 
+class Door:
+    """`protocol` is SSL, SASL_SSL or SASL_PLAINTEXT; `certificates` what it shows. With `passwords`
+    (of users) the log-in is PLAIN, else SCRAM-SHA-512; with `trusts` it wants a certificate."""
+
+    def __init__(self, name, protocol, certificates=None, passwords=(), trusts=None):
+        self.name, self.protocol, self.certificates = name, protocol, certificates
+        self.passwords, self.trusts = dict(passwords), trusts
+
+    def lines(self, folder):
+        own = f"listener.name.{self.name.lower()}"
+        lines = []
+        if self.certificates:
+            chain = folder / f"{self.name}.pem"
+            chain.write_text(self.certificates.key.read_text() + self.certificates.cert.read_text())
+            lines += [f"{own}.ssl.keystore.type=PEM", f"{own}.ssl.keystore.location={chain}"]
+        if self.trusts:
+            lines += [f"{own}.ssl.truststore.type=PEM", f"{own}.ssl.client.auth=required",
+                      f"{own}.ssl.truststore.location={self.trusts.ca}"]
+        return lines + (self._log_in(own) if "SASL" in self.protocol else [])
+
+    def _log_in(self, own):
+        users = "".join(f" user_{user}={password}" for user, password in self.passwords.items())
+        name, module = ("PLAIN", "plain.Plain") if users else ("SCRAM-SHA-512", "scram.Scram")
+        return [f"{own}.sasl.enabled.mechanisms={name}",
+                f"{own}.{name.lower()}.sasl.jaas.config="
+                f"org.apache.kafka.common.security.{module}LoginModule required{users};"]
+
+
 class KafkaNode:
     """One broker and controller."""
 
-    def __init__(self, cluster, number, port, controller_port):
+    def __init__(self, cluster, number, port, controller_port, *door_ports):
         self.cluster, self.number, self.port = cluster, number, port
         self.address, self.controller = f"127.0.0.1:{port}", f"127.0.0.1:{controller_port}"
+        self.doors = dict(zip(cluster.doors, [f"127.0.0.1:{one}" for one in door_ports]))
         self.folder = cluster.folder / f"node-{number}"
         self.folder.mkdir()
         self.settings = self.folder / "server.properties"
         self.process, self.runs = None, 0
 
     def configure(self, voters):
+        doors = "".join(f",{door.name}://{address}" for door, address in self.doors.items())
+        protocols = "".join(f",{door.name}:{door.protocol}" for door in self.doors)
         own = [f"node.id={self.number}", f"controller.quorum.voters={voters}",
-               f"listeners=PLAINTEXT://{self.address},CONTROLLER://{self.controller}",
-               f"advertised.listeners=PLAINTEXT://{self.address}",
-               "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-               f"log.dirs={self.folder / 'data'}"]
+               f"listeners=PLAINTEXT://{self.address},CONTROLLER://{self.controller}{doors}",
+               f"advertised.listeners=PLAINTEXT://{self.address}{doors}",
+               f"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{protocols}",
+               f"log.dirs={self.folder / 'data'}", *self.cluster.lines]
+        for door in self.doors:
+            own += door.lines(self.folder)
         self.settings.write_text((DEPLOY / "server.properties").read_text() + "\n".join(own) + "\n")
 
     def java(self, *words):
@@ -58,7 +96,7 @@ class KafkaNode:
         with (self.folder / "format.log").open("wb") as log:
             return subprocess.Popen(
                 self.java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c",
-                          str(self.settings), "--ignore-formatted"),
+                          str(self.settings), "--ignore-formatted", *self.cluster.scram),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.cluster.environment)
 
     def start(self):
@@ -91,13 +129,20 @@ class KafkaNode:
 
 
 class KafkaCluster:
-    """`count` nodes. A test leaves all of them running."""
+    """`count` nodes, with `doors`; `users` have passwords for those with SASL, `lines` are settings more.
+    A test leaves all of them running."""
 
-    def __init__(self, folder, count=3):
+    def __init__(self, folder, count=3, doors=(), users=(), lines=()):
         self.folder = pathlib.Path(folder)
         self.environment = fetch_jars()
-        ports = free_ports(2 * count)
-        self.nodes = [KafkaNode(self, number + 1, *ports[2 * number:2 * number + 2])
+        self.doors, self.lines = list(doors), list(lines)
+        if count < 3:
+            self.lines += [f"{name}={count}" for name in ALONE]
+        self.scram = [word for user, password in dict(users).items() for word in
+                      ("--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]")]
+        each = 2 + len(self.doors)
+        ports = free_ports(each * count)
+        self.nodes = [KafkaNode(self, number + 1, *ports[each * number:each * (number + 1)])
                       for number in range(count)]
         voters = ",".join(f"{node.number}@{node.controller}" for node in self.nodes)
         for node in self.nodes:
@@ -123,6 +168,11 @@ class KafkaCluster:
         done = subprocess.run(["kcat", "-b", self.brokers, "-q", "-L", "-m", "2"],
                               capture_output=True, text=True, check=False, timeout=READY_SECONDS)
         return f" {len(self.nodes)} brokers:" in done.stdout
+
+    def through(self, name):
+        """The brokers at their doors of that name."""
+        return ",".join(address for node in self.nodes for door, address in node.doors.items()
+                        if door.name == name)
 
     def leader_of(self, topic):
         """The node that leads the topic's one partition."""

@@ -99,18 +99,21 @@ class Connection:
 
 
 class Certificates:
-    """An authority, and a certificate of it for everybody, in a folder."""
+    """An authority, and a certificate of it for everybody, in a folder. `names` is what clients that
+    look at names want, like IP:127.0.0.1."""
 
-    def __init__(self, folder, name="authority", subject="node"):
+    def __init__(self, folder, name="authority", subject="node", names=None):
         folder = pathlib.Path(folder)
         self.ca, self.cert, self.key = (folder / f"{name}-{part}.pem" for part in ("ca", "cert", "key"))
         ca_key, request = folder / f"{name}-ca-key.pem", folder / f"{name}.csr"
         usual = ["-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        extra = ["-addext", f"subjectAltName={names}"] if names else []
         for words in (
                 ["req", "-x509", *usual, "-keyout", ca_key, "-out", self.ca, "-subj", f"/CN={name}"],
-                ["req", *usual, "-keyout", self.key, "-out", request, "-subj", f"/CN={subject}"],
+                ["req", *usual, "-keyout", self.key, "-out", request, "-subj", f"/CN={subject}",
+                 *extra],
                 ["x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", ca_key,
-                 "-CAcreateserial", "-out", self.cert]):
+                 "-copy_extensions", "copy", "-CAcreateserial", "-out", self.cert]):
             subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
 
     def context(self):

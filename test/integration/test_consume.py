@@ -638,7 +638,9 @@ def test_all_brokers_killed_and_back(kafka, topic, consumer, database):
 def test_stops_in_order(topic, consumer, database):
     story = Story("EV", 2000).wins(1200)
     topic.produce(*story.records)
+    wait_until(lambda: consumer.metric("coupond_consume_records_total") > 0, "work under way")
     consumer.stop()
+    assert "event=group_not_left" not in consumer.stderr()
     place = place_of(database)
     assert place <= topic.count
     consumer.start()
