@@ -52,7 +52,7 @@ enum {
     VERIFY_STALL_MS = 10000,
     VERIFY_REDIS_MS = 2000,
     VERIFY_HOLDERS_MAX = 20000, /* some 40 ms of a node that has better things to do */
-    VERIFY_RECHECK_MS = 5000, /* after a pass that shows a difference */
+    VERIFY_RECHECK_MS = 5000,   /* after a pass that shows a difference */
 };
 
 /* A consumer and its parts, in the order in which they are made. */

@@ -45,11 +45,11 @@ struct cluster_options {
     const char *redis_user, *redis_password; /* or NULL */
     struct tls_client *redis_tls;            /* or NULL */
     uint32_t claims_max;                     /* under way at once */
-    uint32_t winners_max; /* of these, with a record on its way; beyond, nothing is reserved */
-    uint32_t answer_ms;   /* the longest that a claim takes */
+    uint32_t winners_max;  /* of these, with a record on its way; beyond, nothing is reserved */
+    uint32_t answer_ms;    /* the longest that a claim takes */
     uint32_t install_part; /* holders that one command brings */
-    uint64_t archive_s;   /* what the keys of an event that is over have left; 0: no end */
-    uint32_t stall_ms;    /* how long reading the topic at start may stand still */
+    uint64_t archive_s;    /* what the keys of an event that is over have left; 0: no end */
+    uint32_t stall_ms;     /* how long reading the topic at start may stand still */
 };
 
 /* Opens both, and reads the topic into the view. Nothing is owned; texts must outlive it. 0, or a

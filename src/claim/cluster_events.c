@@ -181,9 +181,8 @@ void events_recover(struct cluster_event *event) {
     struct cluster *cluster = event->cluster;
     if (event->phase != EVENT_READY) return;
     uint64_t due_ns = after(cluster, cluster_dice(cluster, JITTER_MS));
-    uint64_t others_ms =
-        OTHERS_INSTALL_MS + cluster_dice(cluster, JITTER_MS) +
-        judge_members_count(cluster_judge(cluster, event->number)) / OTHERS_PER_MS;
+    uint64_t others_ms = OTHERS_INSTALL_MS + cluster_dice(cluster, JITTER_MS) +
+                         judge_members_count(cluster_judge(cluster, event->number)) / OTHERS_PER_MS;
     uint64_t others_ns = event->fenced_ns == 0 ? 0 : event->fenced_ns + others_ms * NS_PER_MS;
     set_phase(event, EVENT_WAITING);
     event->due_ns = due_ns > others_ns ? due_ns : others_ns;

@@ -252,8 +252,8 @@ static void tell_time(struct engine_thread *engine) {
 
 /* ---- The loop ---- */
 
-/* Records go to everybody before the answers that rest on them go to anybody: who was told of a coupon
- * finds it wherever they ask next. */
+/* Records go to everybody before the answers that rest on them go to anybody: who was told of a
+ * coupon finds it wherever they ask next. */
 static void send_all(struct engine_thread *engine) {
     bool is_more = true;
     while (is_more) {

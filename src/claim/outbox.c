@@ -56,7 +56,8 @@ void outbox_add_answer(struct outbox *outbox, int64_t now_ms, struct claim_answe
 
 bool outbox_send(struct outbox *outbox, struct mailbox *to) {
     struct parcel *first = outbox->first, *end = first;
-    while (end != NULL && CONTAINER_OF(end, struct from_engine, parcel)->kind != FROM_ENGINE_RECORDS)
+    while (end != NULL &&
+           CONTAINER_OF(end, struct from_engine, parcel)->kind != FROM_ENGINE_RECORDS)
         end = end->next;
     struct parcel *rest = end == NULL ? NULL : end->next;
     if (end != NULL) end->next = NULL;

@@ -25,5 +25,5 @@ void outbox_deinit(struct outbox *outbox);
 struct from_engine *outbox_add(struct outbox *outbox, enum from_engine_kind kind, int64_t now_ms);
 void outbox_add_answer(struct outbox *outbox, int64_t now_ms, struct claim_answer answer);
 
-/* Sends what there is, up to the next parcel of RECORDS when there is one. True when more is left. */
+/* Sends what there is, up to the next RECORDS when there are some. True when more is left. */
 bool outbox_send(struct outbox *outbox, struct mailbox *to);

@@ -234,8 +234,7 @@ bool snapshot_read(const struct redisReply *reply, const struct reserve_sink *si
     if (!is_list(reply, PARTS)) return false;
     struct redisReply *const *part = reply->element;
     if (!read_keys(part[0], part[1], &state) || !read_node(part[2], &state, &token)) return false;
-    state.is_brief =
-        part[4]->type == REDIS_REPLY_INTEGER && part[5]->type == REDIS_REPLY_INTEGER;
+    state.is_brief = part[4]->type == REDIS_REPLY_INTEGER && part[5]->type == REDIS_REPLY_INTEGER;
     for (size_t i = 3; i < (state.is_brief ? 4 : PARTS); i++)
         if (!are_texts(part[i])) return false;
     if (state.is_there) read_fields(part[3], token, &state);

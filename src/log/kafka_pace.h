@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * How much of what is produced may be with librdkafka at a time: one batch. Of a partition of an
- * idempotent producer librdkafka 2.0 has one request under way, and when the next one is due it asks
- * the socket again and again until that is back, for half a processor (seen by strace). What comes
- * while a batch is under way is kept instead: it leaves as soon, and as one.
+ * idempotent producer librdkafka 2.0 has one request under way, and when the next one is due it
+ * asks the socket again and again until that is back, for half a processor (seen by strace). What
+ * comes while a batch is under way is kept instead: it leaves as soon, and as one.
  *
  * Pure: no I/O, no clock.
  */

@@ -298,8 +298,8 @@ static void let_kept_leave(struct kafka_producer *producer) {
         struct kept *kept = producer->first_kept;
         struct slice key = slice_of(kept->bytes, kept->key_bytes);
         struct slice record = slice_of(kept->bytes + kept->key_bytes, kept->record_bytes);
-        bool is_late = now_ns() - kept->since_ns >=
-                       producer->options->message_timeout_ms * UINT64_C(1000000);
+        bool is_late =
+            now_ns() - kept->since_ns >= producer->options->message_timeout_ms * UINT64_C(1000000);
         if (is_late) {
             land_kept(producer, -ETIMEDOUT);
             continue;

@@ -82,8 +82,8 @@ static void check_topic(struct reconcile_thread *thread, struct checks *checks) 
         tell_failure(thread, &err);
 }
 
-/* One pass, and what it and the one before it agree on. True when it showed any difference. `now` has
- * what the topic shows, and is taken over. */
+/* One pass, and what it and the one before it agree on. True when it showed any difference. `now`
+ * has what the topic shows, and is taken over. */
 static bool pass(struct reconcile_thread *thread, struct checks now) {
     struct truth truth;
     struct reconcile_seen seen;

@@ -11,9 +11,9 @@
  *         another process, while there is something left to hand out
  *     R7  a key of an event that is not over has an end; the node evicts keys
  *
- * Of a state that came without its holders only R5 and R7 are asked. R2 and R3 are asked only of one
- * that is of the log's gen and ver. Of an event that is over
- * nothing is missing: nobody asks Redis for it any more, and its keys end some time.
+ * Of a state that came without its holders only R5 and R7 are asked. R2 and R3 are asked only of
+ * one that is of the log's gen and ver. Of an event that is over nothing is missing: nobody asks
+ * Redis for it any more, and its keys end some time.
  */
 #pragma once
 

@@ -88,10 +88,8 @@ static void print_claim(struct buf *out, const struct redisReply *reply) {
 }
 
 static void print_install(struct buf *out, const struct redisReply *reply) {
-    static const char *const codes[] = {"DONE",       "NEWER",
-                                        "PART",       "NOT_MASTER",
-                                        "DUPLICATE_SERIAL", "WRONG_TYPE",
-                                        "NONSENSE"};
+    static const char *const codes[] = {
+        "DONE", "NEWER", "PART", "NOT_MASTER", "DUPLICATE_SERIAL", "WRONG_TYPE", "NONSENSE"};
     static_assert(ARRAY_LEN(codes) == INSTALL_NONSENSE + 1, "a name for each");
     struct install_script_reply read;
     install_script_read(reply, &read);
@@ -221,8 +219,8 @@ static void ask_install(struct drive *drive, char **word, size_t count) {
         .holders = (uint32_t)number(word[8]),
     };
     script_keys_make(&keys, slice_str(word[1]));
-    ASSERT(install_call_init(&call, &keys, &state, (uint32_t)number(word[9]),
-                             (count - 10) / 2) == 0);
+    ASSERT(install_call_init(&call, &keys, &state, (uint32_t)number(word[9]), (count - 10) / 2) ==
+           0);
     for (size_t i = 10; i + 1 < count; i += 2)
         install_call_add(&call, slice_str(word[i]),
                          &(struct script_reservation){.gen = state.gen,
