@@ -153,7 +153,7 @@ class KafkaCluster:
             one = (ctypes.c_void_p * 1)(lib.rd_kafka_DeleteTopic_new(topic.encode()))
             lib.rd_kafka_DeleteTopics(client, one, ctypes.c_size_t(1), None, queue)
         self._administer(call)
-        wait_until(lambda: topic not in self._topics(), f"{topic} to be gone", READY_SECONDS)
+        wait_until(lambda: f'"{topic}"' not in self._topics(), f"{topic} to be gone", READY_SECONDS)
 
     def delete_records(self, topic, before):
         """What is before this offset is gone."""
