@@ -59,8 +59,7 @@ static int cluster_proof_command(const struct options *options, int words, char 
 }
 
 int proof_command(const struct options *options, int words, char **word) {
-    if (options_get(options, "rebuild")->text != NULL)
-        return rebuild_command(options, words, word);
+    if (options_get(options, "rebuild")->text != NULL) return rebuild_command(options, words, word);
     if (strcmp(options_get(options, "mode")->text, "cluster") == 0)
         return cluster_proof_command(options, words, word);
     struct proof proof;

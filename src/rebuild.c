@@ -50,10 +50,11 @@ int rebuild_check_consumers(const struct rebuild *rebuild, struct err *err) {
     int code =
         kafka_members_count(&rebuild->kafka.options, group, rebuild->timeout_ms, &count, err);
     if (code != 0 || count == 0) return code;
-    return err_set(err, -EBUSY,
-                   "refused, nothing was changed: %u consumers of the group %s are alive: stop them "
-                   "(one that was killed counts for six seconds)",
-                   count, group);
+    return err_set(
+        err, -EBUSY,
+        "refused, nothing was changed: %u consumers of the group %s are alive: stop them "
+        "(one that was killed counts for six seconds)",
+        count, group);
 }
 
 /* ---- The command ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `coupond verify --rebuild redis|database|log`: makes one of the three that cluster mode consists of
- * anew from the others, because it was lost. docs/verify.md is its manual.
+ * `coupond verify --rebuild redis|database|log`: makes one of the three that cluster mode consists
+ * of anew from the others, because it was lost. docs/verify.md is its manual.
  *
  *     redis     every event: FENCE, and the judge's state in the place of what is there
  *     database  no row, and then the log from its begin by the consumer's own code
@@ -51,8 +51,8 @@ int rebuild_redis(struct rebuild *rebuild, struct err *err) MUST_CHECK;
 int rebuild_database(struct rebuild *rebuild, struct err *err) MUST_CHECK;
 int rebuild_log(struct rebuild *rebuild, struct err *err) MUST_CHECK;
 
-/* The rows by a log that was just made of them. With `empties` the database is at `place` of the lost
- * one, and its rows are taken away first; else it follows this one already. */
+/* The rows by a log that was just made of them. With `empties` the database is at `place` of the
+ * lost one, and its rows are taken away first; else it follows this one already. */
 int rebuild_database_follow(struct rebuild *rebuild, const struct recording_place *place,
                             bool empties, struct err *err) MUST_CHECK;
 

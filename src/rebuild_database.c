@@ -103,8 +103,8 @@ static int look_at_log(struct work *work, struct err *err) {
     work->view = view_new(&key);
     if (work->view == NULL) return err_set(err, -ENOMEM, "no memory for what the log has decided");
     work->records = 0;
-    int code = kafka_read(&work->rebuild->kafka.options, work->rebuild->timeout_ms, look_at, work,
-                          err);
+    int code =
+        kafka_read(&work->rebuild->kafka.options, work->rebuild->timeout_ms, look_at, work, err);
     return code == 0 ? check_log(work, err) : code;
 }
 
@@ -167,10 +167,10 @@ static int send_dead_letter(void *ctx, const struct recording_reject *reject, ui
 
 static int make_consumer(struct work *work, struct err *err) {
     struct maria *db = maria_new(&work->rebuild->database.options);
-    struct recording *recording =
-        db == NULL ? NULL
-                   : maria_recording_new(db, work->rebuild->kafka.options.topic,
-                                         "verify --rebuild", &clock_system);
+    struct recording *recording = db == NULL
+                                      ? NULL
+                                      : maria_recording_new(db, work->rebuild->kafka.options.topic,
+                                                            "verify --rebuild", &clock_system);
     if (recording == NULL) return err_set(err, -ENOMEM, "no memory for the database");
     struct consumer_options options = {
         .recording = recording,
@@ -199,8 +199,7 @@ static int code_of_next(struct work *work, enum consumer_next next, struct err *
 }
 
 /* The database may be away for a moment. */
-static int again_and_again(struct work *work,
-                           enum consumer_next (*step)(struct consumer *consumer),
+static int again_and_again(struct work *work, enum consumer_next (*step)(struct consumer *consumer),
                            struct err *err) {
     uint64_t until_ns = clock_monotonic_ns(&clock_system) + RETRY_MS_MAX * UINT64_C(1000000);
     enum consumer_next next;
@@ -223,8 +222,8 @@ static void tell_progress(struct work *work) {
 
 static int take(void *ctx, uint64_t offset, int64_t logged_ms, struct slice value) {
     struct work *work = ctx;
-    int code = code_of_next(work, consumer_take(work->consumer, offset + 1, logged_ms, value),
-                            work->err);
+    int code =
+        code_of_next(work, consumer_take(work->consumer, offset + 1, logged_ms, value), work->err);
     if (code == 0 && consumer_is_full(work->consumer))
         code = again_and_again(work, consumer_commit, work->err);
     tell_progress(work);
@@ -236,8 +235,8 @@ static int record(struct work *work, struct err *err) {
     int code = make_consumer(work, err);
     if (code == 0) code = again_and_again(work, take_over, err);
     if (code == 0)
-        code = kafka_read(&work->rebuild->kafka.options, work->rebuild->timeout_ms, take, work,
-                          err);
+        code =
+            kafka_read(&work->rebuild->kafka.options, work->rebuild->timeout_ms, take, work, err);
     if (code == 0) code = again_and_again(work, consumer_commit, err);
     if (code != 0) return code;
     const struct consumer_health *health = consumer_health(work->consumer);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * All that Kafka had is lost. What the log said is written again, into an empty topic, as far as the
- * database, the servers' audits and Redis know it (claim/log_plan.h); then the database is made anew
- * from it, so that rows and log are of one kind.
+ * All that Kafka had is lost. What the log said is written again, into an empty topic, as far as
+ * the database, the servers' audits and Redis know it (claim/log_plan.h); then the database is made
+ * anew from it, so that rows and log are of one kind.
  *
  *     sources -> plan -> topic, read back and held against the plan -> database emptied -> its rows
  *
- * Killed while the topic is written: what is there has to be the begin of the same plan, and is gone
- * on with. Killed later: the topic is whole, and the database's place says how far it has come. The
- * sources are not touched before the topic is whole.
+ * Killed while the topic is written: what is there has to be the begin of the same plan, and is
+ * gone on with. Killed later: the topic is whole, and the database's place says how far it has
+ * come. The sources are not touched before the topic is whole.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -66,8 +66,8 @@ static int look_at(void *ctx, uint64_t offset, int64_t logged_ms, struct slice v
     memcpy(bytes, value.p, value.n);
     if (record_decode(slice_of(bytes, value.n), &record, NULL) != RECORD_OK) return 0;
     if (offset == 0) {
-        work->is_ours = record.type == RECORD_OPEN &&
-                        slice_eq(record.operator, SLICE(LOG_PLAN_OPERATOR));
+        work->is_ours =
+            record.type == RECORD_OPEN && slice_eq(record.operator, SLICE(LOG_PLAN_OPERATOR));
         work->made_ms = record.ms;
     }
     if (offset + 1 == work->place.seq) work->is_of_place = record_crc(bytes) == work->place.crc;
@@ -170,7 +170,8 @@ static int check_still(struct work *work, const char *when, struct err *err) {
     uint64_t sum;
     int code = look_at_redis(work, false, &sum, err);
     if (code != 0 || sum == work->redis_seen) return code;
-    return err_set(err, -EBUSY, "%s: Redis has changed meanwhile: a server is alive: stop it", when);
+    return err_set(err, -EBUSY, "%s: Redis has changed meanwhile: a server is alive: stop it",
+                   when);
 }
 
 /* Servers are in no group; one that is at work is seen by what it does. */

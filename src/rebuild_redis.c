@@ -80,9 +80,9 @@ static int check_event(struct work *work, const struct repair_known *known, stru
                        "refused, nothing was changed: event %.*s: its key %c in Redis is not ours: "
                        "remove it, and run this again",
                        n, known->id.p, look.wrong_key);
-    bool is_ahead = look.gen > (int64_t)UINT32_MAX ||
-                    (look.gen > known->gen &&
-                     !repair_follow(work->repair, known->id, (uint32_t)look.gen));
+    bool is_ahead =
+        look.gen > (int64_t)UINT32_MAX ||
+        (look.gen > known->gen && !repair_follow(work->repair, known->id, (uint32_t)look.gen));
     if (!is_ahead) return 0;
     return err_set(err, -EEXIST,
                    "refused, nothing was changed: event %.*s: Redis is at gen %" PRId64
@@ -155,9 +155,8 @@ int rebuild_redis(struct rebuild *rebuild, struct err *err) {
                                                           .tls = rebuild->redis.tls,
                                                           .timeout_ms = rebuild->timeout_ms},
                               err);
-    const struct repair_options options = {.kafka = &rebuild->kafka.options,
-                                           .redis = &work.redis,
-                                           .stall_ms = rebuild->timeout_ms};
+    const struct repair_options options = {
+        .kafka = &rebuild->kafka.options, .redis = &work.redis, .stall_ms = rebuild->timeout_ms};
     if (code == 0) code = repair_open(&work.repair, &options, err);
     if (code == 0) code = check_all(&work, err);
     if (code == 0) code = put_all(&work, err);

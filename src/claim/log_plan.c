@@ -55,9 +55,9 @@ struct span {
 struct log_plan {
     const struct code_keys *keys;
     struct texts texts;
-    struct pairs events_by_id;  /* (text, 0) */
-    struct pairs holders;       /* (event, user): number of the step that is a WIN of theirs */
-    struct pairs returned;      /* (event, user): 1 in the copy's history, 2 by Redis */
+    struct pairs events_by_id; /* (text, 0) */
+    struct pairs holders;      /* (event, user): number of the step that is a WIN of theirs */
+    struct pairs returned;     /* (event, user): 1 in the copy's history, 2 by Redis */
     struct planned_event *events;
     uint32_t events_count, events_max;
     struct step *steps;
@@ -166,10 +166,9 @@ static void take_event(struct log_plan *plan, struct planned_event *event, uint3
     event->starts_ms = row->start_ms == DECISION_NO_TIME ? TIME_MS_MIN : row->start_ms;
     event->ends_ms = row->end_ms == DECISION_NO_TIME ? TIME_MS_MAX : row->end_ms;
     event->open_seq = (uint64_t)row->open_seq;
-    (void)add_step(plan, &(struct step){.rank = OF_COPY,
-                                        .kind = STEP_OPEN,
-                                        .event = number,
-                                        .seq = event->open_seq});
+    (void)add_step(
+        plan, &(struct step){
+                  .rank = OF_COPY, .kind = STEP_OPEN, .event = number, .seq = event->open_seq});
 }
 
 static void take_issued(struct log_plan *plan, uint32_t event, const struct copy_row *row) {
@@ -243,8 +242,8 @@ void log_plan_told(struct log_plan *plan, struct slice event_id, struct slice us
 
 /* ---- Redis ---- */
 
-/* Behind the copy it has what the log refused by a later FENCE, and lacks what the copy has. Ahead of
- * it, what it says of the event is newer. */
+/* Behind the copy it has what the log refused by a later FENCE, and lacks what the copy has. Ahead
+ * of it, what it says of the event is newer. */
 static void on_state(void *ctx, const struct reserve_state *state) {
     struct log_plan_reserve *reserve = ctx;
     struct planned_event *event = &reserve->plan->events[reserve->event];
@@ -345,8 +344,9 @@ static bool gives_code(struct coupon_deriver *deriver, const struct code_format 
 }
 
 /* A code is a prefix, `length` characters and a check character: each split of it is tried. */
-static bool fits_alphabet(struct coupon_deriver *deriver, struct slice alphabet, struct slice event_id,
-                          const struct step *step, struct slice wanted, struct code_format *format) {
+static bool fits_alphabet(struct coupon_deriver *deriver, struct slice alphabet,
+                          struct slice event_id, const struct step *step, struct slice wanted,
+                          struct code_format *format) {
     for (size_t prefix = 0; prefix <= CODE_PREFIX_BYTES_MAX && prefix + 2 <= wanted.n; prefix++) {
         *format = (struct code_format){.prefix = slice_of(wanted.p, prefix),
                                        .alphabet = alphabet,
@@ -358,17 +358,18 @@ static bool fits_alphabet(struct coupon_deriver *deriver, struct slice alphabet,
     return false;
 }
 
-static int find_format(struct log_plan *plan, struct planned_event *event, const struct step *step) {
+static int find_format(struct log_plan *plan, struct planned_event *event,
+                       const struct step *step) {
     struct slice wanted = text_at(plan, step->code), id = text_at(plan, event->id);
     bool is_found = false;
     for (size_t k = 0; k < plan->keys->count && !is_found; k++) {
         struct coupon_deriver *deriver = coupon_deriver_new(plan->keys->keys[k].key);
         if (deriver == NULL) return err_set(plan->err, -ENOMEM, "no memory for codes");
         for (size_t i = 0; i < ARRAY_LEN(alphabets) && !is_found; i++)
-            is_found = fits_alphabet(
-                deriver,
-                alphabets[i] == NULL ? code_format_default.alphabet : slice_str(alphabets[i]), id,
-                step, wanted, &event->code);
+            is_found = fits_alphabet(deriver,
+                                     alphabets[i] == NULL ? code_format_default.alphabet
+                                                          : slice_str(alphabets[i]),
+                                     id, step, wanted, &event->code);
         event->key_id = plan->keys->keys[k].id;
         coupon_deriver_free(deriver);
     }
@@ -488,7 +489,7 @@ static int keep(struct log_plan *plan, uint32_t event, const struct record *reco
 }
 
 static const char *source_of(enum rank rank) {
-    return rank == OF_AUDIT ? "was told it by an audit"
+    return rank == OF_AUDIT   ? "was told it by an audit"
            : rank == OF_REDIS ? "has it in Redis"
                               : "has it in the database";
 }
@@ -579,13 +580,12 @@ static int64_t ms_of(const struct log_plan *plan, const struct step *step) {
 
 static int put_return(struct log_plan *plan, const struct step *step) {
     return put(plan, step->event, step,
-               &(struct record){.type = RECORD_RETURN,
-                                .ms = step->kind == STEP_RETURN && step->ms >= 0 ? step->ms
-                                                                                 : plan->made_ms,
-                                .operator= text_at(plan, step->operator),
-                                .reason = text_at(plan, step->reason),
-                                .give_back = {.serial = step->serial,
-                                              .user_id = text_at(plan, step->user)}});
+               &(struct record){
+                   .type = RECORD_RETURN,
+                   .ms = step->kind == STEP_RETURN && step->ms >= 0 ? step->ms : plan->made_ms,
+                   .operator= text_at(plan, step->operator),
+                   .reason = text_at(plan, step->reason),
+                   .give_back = {.serial = step->serial, .user_id = text_at(plan, step->user)}});
 }
 
 static int put_win(struct log_plan *plan, const struct step *step) {

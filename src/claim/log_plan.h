@@ -4,16 +4,14 @@
  * rows of its copy, what servers noted that they told, and what Redis has. For `coupond verify
  * --rebuild log`.
  *
- *     OPEN, WIN, RETURN of the copy, in the order of their lost offsets, with FENCEs before the WINs
- *     of a later generation
- *     RETURNs that Redis knows and the copy does not
- *     WINs that somebody was told (in the order of the telling), then the rest of what Redis has
- *     each event: RESTOCK, RESCHEDULE, PAUSE or CLOSE where needed, and FENCEs to a generation that
- *     nobody has seen
+ *     OPEN, WIN, RETURN of the copy, in the order of their lost offsets, with FENCEs before the
+ * WINs of a later generation RETURNs that Redis knows and the copy does not WINs that somebody was
+ * told (in the order of the telling), then the rest of what Redis has each event: RESTOCK,
+ * RESCHEDULE, PAUSE or CLOSE where needed, and FENCEs to a generation that nobody has seen
  *
  * No record has a higher number than it had in the lost log, as far as the copy or an audit knows
- * it, so that what was told "at seq 17" stays true. Who was told keeps the coupon, who only may have
- * been (a reservation in Redis, at a generation that is not behind the copy's) does, too.
+ * it, so that what was told "at seq 17" stays true. Who was told keeps the coupon, who only may
+ * have been (a reservation in Redis, at a generation that is not behind the copy's) does, too.
  *
  * The judge reads along: two sources that contradict each other make a WIN that it refuses, and
  * that is told by name. The same sources and the same instant give the same bytes, so that a log
@@ -38,8 +36,10 @@ struct log_plan;
 /* Of whom the records are, in their field `operator`. */
 #define LOG_PLAN_OPERATOR "verify --rebuild log"
 
-/* `keys` derive the codes of coupons, which have to come out as the copy has them. NULL: no memory. */
-struct log_plan *log_plan_new(const struct code_keys *keys, const struct hash_key *hash_key) MUST_CHECK;
+/* `keys` derive the codes of coupons, which have to come out as the copy has them. NULL: no memory.
+ */
+struct log_plan *log_plan_new(const struct code_keys *keys,
+                              const struct hash_key *hash_key) MUST_CHECK;
 void log_plan_free(struct log_plan *plan);
 
 /* ---- sources; all of the copy first ---- */

@@ -27,8 +27,8 @@ static rd_kafka_resp_err_t ask(rd_kafka_t *client, const char *group_id, uint32_
     return code;
 }
 
-int kafka_members_count(const struct kafka_options *options, const char *group_id,
-                        uint32_t wait_ms, uint32_t *count, struct err *err) {
+int kafka_members_count(const struct kafka_options *options, const char *group_id, uint32_t wait_ms,
+                        uint32_t *count, struct err *err) {
     uint64_t until_ns = clock_monotonic_ns(&clock_system) + wait_ms * UINT64_C(1000000);
     rd_kafka_conf_t *conf = kafka_conf_new(options, NULL, 0, err);
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
@@ -39,6 +39,7 @@ int kafka_members_count(const struct kafka_options *options, const char *group_i
         (void)poll(NULL, 0, PAUSE_MS);
     rd_kafka_destroy(client);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return 0;
-    return err_set(err, -EAGAIN, "kafka: the brokers at --kafka %s do not say who is in group %s: %s",
+    return err_set(err, -EAGAIN,
+                   "kafka: the brokers at --kafka %s do not say who is in group %s: %s",
                    options->brokers, group_id, rd_kafka_err2str(code));
 }

@@ -100,8 +100,7 @@ enum maria_class maria_empty(struct maria *db, const struct maria_emptying *empt
     if (class == MARIA_FINE) class = move_to_begin(db, emptying, err);
     for (size_t i = 0; i < ARRAY_LEN(deletes) && class == MARIA_FINE; i++) {
         bool takes_all = emptying->is_another_log && i + 1 == ARRAY_LEN(deletes);
-        class =
-            delete_from(db, emptying, takes_all ? delete_all_rejects : deletes[i], rows, err);
+        class = delete_from(db, emptying, takes_all ? delete_all_rejects : deletes[i], rows, err);
     }
     FAILPOINT("rebuild_before_emptied");
     if (class == MARIA_FINE) class = maria_run_text(db, "COMMIT", err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Takes the rows of the record away, so that a consumer makes them anew from the begin of the log
- * (`coupond verify --rebuild`). One transaction: rows and place go together, or not at all, and what
- * is left after a kill is a database that an ordinary consumer goes on with.
+ * (`coupond verify --rebuild`). One transaction: rows and place go together, or not at all, and
+ * what is left after a kill is a database that an ordinary consumer goes on with.
  *
  * What a person has settled of the rejects stays, as only people know it; unless the log is another
  * one, of which these offsets say nothing.

@@ -390,8 +390,8 @@ static void add_reject(struct buf *sql, const struct recording_reject *reject, i
     buf_add_text(sql, ")");
 }
 
-/* One that is there already, of this offset and so the very same, stays: a person has settled it, and
- * the rows are made anew (mariadb_empty.h). */
+/* One that is there already, of this offset and so the very same, stays: a person has settled it,
+ * and the rows are made anew (mariadb_empty.h). */
 enum maria_class maria_rows_rejects(struct maria_rows *rows, const struct recording_batch *batch,
                                     int64_t now_ms, struct err *err) {
     enum maria_class class = MARIA_FINE;

@@ -280,7 +280,7 @@ static void test_who_was_told_keeps_it(void **state) {
     tell(bench, 1, "ada", 2);
     tell(bench, 3, "cyd", 12);
     tell(bench, 2, "bob", 10);
-    tell(bench, 2, "bob", 4); /* told again, by a server that had read less: the earliest counts */
+    tell(bench, 2, "bob", 4);  /* told again, by a server that had read less: the earliest counts */
     tell(bench, 7, "eve", 30); /* above the stock: it had been raised */
     const struct event *event = judged(bench, "EV");
     assert_holds(event, 2, "bob", 0);
