@@ -295,6 +295,7 @@ static int write_log(struct work *work, struct err *err) {
     const struct kafka_log_sink sink = {work, on_record, on_delivered};
     rebuild_begins(work->rebuild);
     int code = kafka_topic_ensure(&work->rebuild->kafka.options, true, BROKERS_WAIT_MS, err);
+    FAILPOINT("rebuild_topic_made");
     if (code == 0) code = kafka_log_open(&work->log, &work->rebuild->kafka.options, &sink, err);
     if (code == 0) code = kafka_log_replay(work->log, work->rebuild->timeout_ms, NULL, err);
     if (code == 0) code = write_rest(work, err);

@@ -523,7 +523,7 @@ static int put(struct log_plan *plan, uint32_t event, const struct step *step,
     whole.seq = plan->spans_count;
     if (view_apply(plan->view, &whole, &verdict) != 0) return no_memory(plan);
     if (verdict == VERDICT_VALID) return 0;
-    if (record->type == RECORD_WIN) return contradicts(plan, step, verdict);
+    if (step != NULL && record->type == RECORD_WIN) return contradicts(plan, step, verdict);
     return err_set(plan->err, -EEXIST,
                    "event %.*s: the judge refuses a %s record that its rows ask for", (int)id.n,
                    id.p, record_type_name(record->type));
