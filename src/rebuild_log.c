@@ -45,7 +45,8 @@ struct work {
     /* What the topic has. */
     bool is_missing, is_ours, is_of_place;
     uint64_t records;
-    int64_t made_ms; /* of its first record */
+    uint64_t announced; /* by its first record: so many were to be written */
+    int64_t made_ms;    /* of its first record */
 
     /* Writing. */
     struct kafka_log *log;
@@ -66,8 +67,7 @@ static int look_at(void *ctx, uint64_t offset, int64_t logged_ms, struct slice v
     memcpy(bytes, value.p, value.n);
     if (record_decode(slice_of(bytes, value.n), &record, NULL) != RECORD_OK) return 0;
     if (offset == 0) {
-        work->is_ours =
-            record.type == RECORD_OPEN && slice_eq(record.operator, SLICE(LOG_PLAN_OPERATOR));
+        work->is_ours = log_plan_is_first(&record, &work->announced);
         work->made_ms = record.ms;
     }
     if (offset + 1 == work->place.seq) work->is_of_place = record_crc(bytes) == work->place.crc;
@@ -91,7 +91,8 @@ static int look_at_topic(struct work *work, struct err *err) {
 
 /* The log was made, and the database begun by it. */
 static bool is_written(const struct work *work) {
-    return work->records > 0 && (work->place.seq == 0 || work->is_of_place);
+    return work->records > 0 && work->records >= work->announced &&
+           (work->place.seq == 0 || work->is_of_place);
 }
 
 /* ---- Sources ---- */

@@ -651,6 +651,34 @@ static int put_end(struct log_plan *plan, uint32_t number) {
     return code == 0 ? put_fences(plan, number, gen + 1) : code;
 }
 
+/* ---- The first record tells how many there are ---- */
+
+static const char reason_format[] = "the log was lost; made anew of %" PRIu64 " records";
+
+/* Encoded anew behind all others, as it gets longer. No judge asks for a reason. */
+static int announce(struct log_plan *plan) {
+    _Alignas(RECORD_ALIGN) char bytes[RECORD_BYTES_MAX];
+    char reason[REASON_BYTES_MAX];
+    struct record record;
+    if (plan->spans_count == 0) return 0;
+    const struct span first = plan->spans[0];
+    memcpy(bytes, plan->bytes + first.at, first.bytes);
+    enum record_status status = record_decode(slice_of(bytes, first.bytes), &record, NULL);
+    ASSERT(status == RECORD_OK);
+    int n = snprintf(reason, sizeof reason, reason_format, (uint64_t)plan->spans_count);
+    record.reason = slice_of(reason, (size_t)n);
+    int code = keep(plan, first.event, &record);
+    if (code == 0) plan->spans[0] = plan->spans[--plan->spans_count];
+    return code;
+}
+
+bool log_plan_is_first(const struct record *record, uint64_t *count) {
+    char reason[REASON_BYTES_MAX + 1];
+    snprintf(reason, sizeof reason, "%.*s", (int)record->reason.n, record->reason.p);
+    return record->type == RECORD_OPEN && slice_eq(record->operator, SLICE(LOG_PLAN_OPERATOR)) &&
+           sscanf(reason, "the log was lost; made anew of %" SCNu64 " records", count) == 1;
+}
+
 /* ---- All of it ---- */
 
 static int compare_steps(const void *x, const void *y) {
@@ -679,6 +707,7 @@ int log_plan_make(struct log_plan *plan, int64_t made_ms, struct log_plan_counts
     for (size_t i = 0; i < plan->steps_count && code == 0; i++)
         code = put_step(plan, &plan->steps[i]);
     for (uint32_t n = 0; n < plan->events_count && code == 0; n++) code = put_end(plan, n);
+    if (code == 0) code = announce(plan);
     plan->counts.events = plan->events_count;
     *counts = plan->counts;
     return code;

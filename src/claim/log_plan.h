@@ -21,6 +21,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -78,6 +79,11 @@ struct log_plan_counts {
  * codes would come out otherwise; both by name. -ENOMEM. Once. */
 int log_plan_make(struct log_plan *plan, int64_t made_ms, struct log_plan_counts *counts,
                   struct err *err) MUST_CHECK;
+
+/* Is this the first record of such a log, and of how many? It says so itself: a log that was
+ * written in part is known by having fewer. */
+struct record;
+bool log_plan_is_first(const struct record *record, uint64_t *count);
 
 struct log_plan_record {
     struct slice event_id, value; /* encoded */

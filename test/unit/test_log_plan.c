@@ -266,6 +266,16 @@ static void test_the_same_bytes_again(void **state) {
     assert_int_equal(make(bench), 0);
     assert_int_equal(log_plan_make(other, MADE_MS, &bench->counts, &bench->err), 0);
     assert_int_equal(log_plan_count(bench->plan), log_plan_count(other));
+    for (size_t i = 0; i < 2; i++) { /* the first says how many there are */
+        _Alignas(RECORD_ALIGN) char bytes[RECORD_BYTES_MAX];
+        struct log_plan_record planned = log_plan_at(other, i);
+        struct record record;
+        uint64_t count = 0;
+        memcpy(bytes, planned.value.p, planned.value.n);
+        assert_int_equal(record_decode(slice_of(bytes, planned.value.n), &record, NULL), RECORD_OK);
+        assert_int_equal(log_plan_is_first(&record, &count), i == 0);
+        assert_int_equal(count, i == 0 ? log_plan_count(other) : 0);
+    }
     for (size_t i = 0; i < log_plan_count(other); i++)
         assert_true(slice_eq(log_plan_at(bench->plan, i).value, log_plan_at(other, i).value));
     log_plan_free(other);
