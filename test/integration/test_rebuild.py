@@ -179,8 +179,9 @@ def test_database_killed_in_between(recorded):
     """An ordinary consumer goes on from what is left, or another rebuild begins anew."""
     lost, _ = recorded
     before = dump(lost.database)
-    for n, name in enumerate(["rebuild_before_emptied", "rebuild_emptied", "consume_taken_over", "consume_place_moved:2",
-                              "consume_before_commit:3", "consume_after_commit:3"]):
+    places = ["rebuild_before_emptied", "rebuild_emptied", "consume_taken_over", "consume_place_moved:2",
+              "consume_before_commit:3", "consume_after_commit:3"]
+    for n, name in enumerate(places):
         kill_at(lost, name, "database")
         if name == "rebuild_before_emptied":
             assert dump(lost.database) == before
