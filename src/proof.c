@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cluster_proof.h"
+#include "rebuild.h"
 
 int proof_copy_path(const struct options *options, char out[PATH_MAX], struct err *err) {
     const char *name = options_get(options, "sqlite")->text;
@@ -58,6 +59,7 @@ static int cluster_proof_command(const struct options *options, int words, char 
 }
 
 int proof_command(const struct options *options, int words, char **word) {
+    if (options_get(options, "rebuild")->text != NULL) return rebuild_command(options, words, word);
     if (strcmp(options_get(options, "mode")->text, "cluster") == 0)
         return cluster_proof_command(options, words, word);
     struct proof proof;

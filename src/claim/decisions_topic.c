@@ -43,8 +43,9 @@ static enum record_status decode(struct reading *reading, struct slice value,
     return status == RECORD_OK && bytes != value.n ? RECORD_BAD : status;
 }
 
-static int on_record(void *ctx, uint64_t offset, struct slice value) {
+static int on_record(void *ctx, uint64_t offset, int64_t logged_ms, struct slice value) {
     struct reading *reading = ctx;
+    (void)logged_ms;
     struct record record;
     struct decision decision;
     struct log_place place = {.seq = offset + 1};

@@ -10,6 +10,7 @@
 #include "claim/redis_scripts.h"
 #include "claim/view.h"
 #include "lib/clock.h"
+#include "lib/failpoint.h"
 #include "lib/random.h"
 #include "log/kafka_log.h"
 
@@ -128,6 +129,25 @@ static int fence(struct repair *repair, const struct event *event, struct err *e
     return err_set(err, -ESTALE, "a server has fenced it just now, and recovers it");
 }
 
+/* ---- What is known ---- */
+
+bool repair_known_at(const struct repair *repair, uint32_t n, struct repair_known *known) {
+    if (n >= view_events_count(repair->view)) return false;
+    const struct event *event = view_at(repair->view, n);
+    const struct judge_state *state = judge_state(event->judge);
+    *known = (struct repair_known){.id = event->id, .gen = state->gen, .is_closed = state->closed};
+    return true;
+}
+
+bool repair_follow(struct repair *repair, struct slice event_id, uint32_t gen) {
+    const struct event *event = view_find(repair->view, event_id);
+    uint64_t until_ms = now_ms() + FOLLOW_MS;
+    ASSERT(event != NULL);
+    while (judge_state(event->judge)->gen < gen && repair->failed == 0 && now_ms() < until_ms)
+        turn(repair);
+    return judge_state(event->judge)->gen >= gen;
+}
+
 /* ---- Install ---- */
 
 static int on_installed(void *ctx, const struct redisReply *reply, struct err *err) {
@@ -160,9 +180,7 @@ static int try_install(struct repair *repair, const struct event *event, uint32_
  * it, or this is another log's Redis, and to wipe that would be the worst thing to do. */
 static int tell_newer(struct repair *repair, const struct event *event, uint32_t gen,
                       struct repair_done *done, struct err *err) {
-    uint64_t until_ms = now_ms() + FOLLOW_MS;
-    while (judge_state(event->judge)->gen < gen && now_ms() < until_ms) turn(repair);
-    done->by_server = judge_state(event->judge)->gen >= gen;
+    done->by_server = repair_follow(repair, event->id, gen);
     if (done->by_server) return 0;
     return err_set(err, -EEXIST,
                    "not repaired: Redis is at gen %u, ahead of the log: is it of another topic? If "
@@ -228,5 +246,6 @@ int repair_event(struct repair *repair, struct slice event_id, struct repair_don
     if (code != 0) return code;
     done->gen = state->gen;
     done->holders = state->taken;
+    FAILPOINT("rebuild_fenced");
     return install(repair, event, done, err);
 }

@@ -2,8 +2,8 @@
  *
  * Puts the reservations of an event right, as a server does that finds them wrong: a FENCE, of
  * which the log takes one, and then the state of the judge at it in the place of whatever Redis
- * has. For `coupond verify --repair`: servers find out only when somebody claims, and see no damage
- * that no claim meets.
+ * has. For `coupond verify --repair` and `--rebuild redis`: servers find out only when somebody
+ * claims, and see no damage that no claim meets.
  *
  * Servers may be running. They hear of the FENCE by the log; who was reserved and not yet in it
  * claims again, and nobody had been told. A repair that ends between the two leaves an event that
@@ -29,6 +29,18 @@ int repair_open(struct repair **repair, const struct repair_options *options,
                 struct err *err) MUST_CHECK;
 /* NULL is nothing. */
 void repair_close(struct repair *repair);
+
+/* The events of the log, as far as it was read: number `n`, from 0. False past the last. `id` lives
+ * as long as `repair`. */
+struct repair_known {
+    struct slice id;
+    uint32_t gen;
+    bool is_closed;
+};
+bool repair_known_at(const struct repair *repair, uint32_t n, struct repair_known *known);
+/* Waits a moment for the log to come to `gen` of the event: a server may be at it. False when it
+ * has not. */
+bool repair_follow(struct repair *repair, struct slice event_id, uint32_t gen);
 
 struct repair_done {
     uint32_t gen;     /* of the FENCE */

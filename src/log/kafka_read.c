@@ -76,7 +76,10 @@ static int hand_on(struct reading *reading, const rd_kafka_message_t *message, s
         return err_set(err, -EBADMSG, "kafka: topic %s: offset %" PRId64 " follows %" PRIu64,
                        reading->options->topic, message->offset, reading->next);
     reading->next++;
+    rd_kafka_timestamp_type_t type;
+    int64_t logged_ms = rd_kafka_message_timestamp(message, &type);
     return reading->on_record(reading->ctx, (uint64_t)message->offset,
+                              logged_ms < 0 ? 0 : logged_ms,
                               slice_of(message->payload, message->len));
 }
 

@@ -12,8 +12,9 @@
 #include "lib/slice.h"
 #include "log/kafka.h"
 
-/* `value` lies as in the log, checked by nobody, and lives during the call. Other than 0 stops. */
-typedef int (*kafka_read_fn)(void *ctx, uint64_t offset, struct slice value);
+/* `value` lies as in the log, checked by nobody, and lives during the call; `logged_ms` is when the
+ * log took it. Other than 0 stops. */
+typedef int (*kafka_read_fn)(void *ctx, uint64_t offset, int64_t logged_ms, struct slice value);
 
 /* 0; what `on_record` returned when that was not 0; -EAGAIN when nothing has come for `stall_ms`;
  * -EBADMSG when the log does not begin at offset 0 or has a gap. */

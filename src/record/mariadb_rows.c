@@ -390,6 +390,8 @@ static void add_reject(struct buf *sql, const struct recording_reject *reject, i
     buf_add_text(sql, ")");
 }
 
+/* One that is there already, of this offset and so the very same, stays: a person has settled it,
+ * and the rows are made anew (mariadb_empty.h). */
 enum maria_class maria_rows_rejects(struct maria_rows *rows, const struct recording_batch *batch,
                                     int64_t now_ms, struct err *err) {
     enum maria_class class = MARIA_FINE;
@@ -402,6 +404,7 @@ enum maria_class maria_rows_rejects(struct maria_rows *rows, const struct record
             add_reject(sql, &batch->rejects[i], now_ms);
             is_first = false;
         }
+        buf_add_text(sql, " ON DUPLICATE KEY UPDATE log_off = rejects.log_off");
         class = maria_rows_run(rows, NULL, err);
     }
     return class;

@@ -17,6 +17,9 @@ struct reading {
     const struct truth *truth;
     struct checks *checks;
     uint64_t line; /* number of it, from 1 */
+
+    audit_told_fn on_told; /* NULL: they are checked */
+    void *ctx;
 };
 
 int audits_open(struct audits *audits, const char *path, struct err *err) {
@@ -102,9 +105,17 @@ static void check_told(struct reading *reading, const struct audit_line *told) {
         told->event_id.p, told->serial, (int)size_min(told->user_id.n, 64), told->user_id.p, what);
 }
 
+static int hand_over(struct reading *reading, struct slice line, struct err *err) {
+    struct audit_line told;
+    if (!audit_line_read(line, &told))
+        return err_set(err, -EBADMSG, "--audit: %s:%" PRIu64 ": no line of an audit",
+                       reading->file->path, reading->line);
+    reading->on_told(reading->ctx, &told);
+    return 0;
+}
+
 static void check_line(struct reading *reading, struct slice line) {
     struct audit_line told;
-    reading->file->lines++;
     if (audit_line_read(line, &told))
         check_told(reading, &told);
     else
@@ -126,7 +137,7 @@ static int check_head(const struct reading *reading, struct slice line, const ch
                    (int)size_min(of.n, 100), of.p, log);
 }
 
-static int check_file(struct reading *reading, FILE *from, const char *log, struct err *err) {
+static int read_file(struct reading *reading, FILE *from, const char *log, struct err *err) {
     char *text = NULL;
     size_t room = 0;
     uint64_t at = 0;
@@ -139,8 +150,13 @@ static int check_file(struct reading *reading, FILE *from, const char *log, stru
         at += (uint64_t)n;
         if (at > reading->file->bytes || text[n - 1] != '\n') break;
         const struct slice line = slice_of(text, (size_t)n - 1);
-        if (++reading->line == 1)
+        if (++reading->line == 1) {
             code = check_head(reading, line, log, err);
+            continue;
+        }
+        reading->file->lines++;
+        if (reading->on_told != NULL)
+            code = hand_over(reading, line, err);
         else
             check_line(reading, line);
     }
@@ -148,17 +164,28 @@ static int check_file(struct reading *reading, FILE *from, const char *log, stru
     return code;
 }
 
-int audits_check(struct audits *audits, const struct truth *truth, const char *log,
-                 struct checks *checks, struct err *err) {
+static int read_all(struct audits *audits, const struct reading *how, const char *log,
+                    struct err *err) {
     for (size_t i = 0; i < audits->count; i++) {
         struct audit_log *file = &audits->all[i];
-        struct reading reading = {.file = file, .truth = truth, .checks = checks};
+        struct reading reading = *how;
+        reading.file = file;
         FILE *from = fdopen(file->fd, "r");
         if (from == NULL) return err_set(err, -ENOMEM, "no memory to read %s", file->path);
         file->fd = -1;
-        int code = check_file(&reading, from, log, err);
+        int code = read_file(&reading, from, log, err);
         fclose(from);
         if (code != 0) return code;
     }
     return 0;
+}
+
+int audits_check(struct audits *audits, const struct truth *truth, const char *log,
+                 struct checks *checks, struct err *err) {
+    return read_all(audits, &(struct reading){.truth = truth, .checks = checks}, log, err);
+}
+
+int audits_read(struct audits *audits, const char *log, audit_told_fn on_told, void *ctx,
+                struct err *err) {
+    return read_all(audits, &(struct reading){.on_told = on_told, .ctx = ctx}, log, err);
 }

@@ -43,6 +43,13 @@ void audits_deinit(struct audits *audits);
 int audits_check(struct audits *audits, const struct truth *truth, const char *log,
                  struct checks *checks, struct err *err) MUST_CHECK;
 
+/* Hands over every line, for whoever does not hold them against a log. -EBADMSG too when a line is
+ * none. */
+struct audit_line;
+typedef void (*audit_told_fn)(void *ctx, const struct audit_line *told);
+int audits_read(struct audits *audits, const char *log, audit_told_fn on_told, void *ctx,
+                struct err *err) MUST_CHECK;
+
 /* A line behind the first, without its end; slices are of it. False when it is none. */
 struct audit_line {
     uint64_t seq, serial;

@@ -56,6 +56,11 @@ class Topic:
         self.count += 1
         return self
 
+    def values(self):
+        """All that is in it."""
+        done = self.kcat("-C", "-t", self.name, "-p", "0", "-o", "beginning", "-e", "-f", "%s" + DELIMITER)
+        return done.stdout.split(DELIMITER.encode())[:-1]
+
     def dead_letters(self):
         """(headers, value) of each, in order."""
         done = self.kcat("-C", "-t", f"{self.name}.dlt", "-p", "0", "-o", "beginning", "-e",

@@ -9,8 +9,10 @@ with the settings of deploy/kafka/.
 Its jars come from Maven Central, once, into build-check/kafka/ or the folder TEST_KAFKA_JARS.
 """
 import base64
+import ctypes
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 
@@ -188,6 +190,51 @@ class KafkaCluster:
                         "--alter", "--entity-type", "topics", "--entity-name", topic,
                         "--add-config", words], check=True, env=self.environment,
                        capture_output=True, stdin=subprocess.DEVNULL, timeout=READY_SECONDS)
+
+    def lose(self):
+        """All that the brokers had is gone; they are up again, with nothing."""
+        self.end()
+        for node in self.nodes:
+            shutil.rmtree(node.folder / "data")
+        return self.start()
+
+    def delete_topic(self, topic):
+        def call(lib, client, queue):
+            one = (ctypes.c_void_p * 1)(lib.rd_kafka_DeleteTopic_new(topic.encode()))
+            lib.rd_kafka_DeleteTopics(client, one, ctypes.c_size_t(1), None, queue)
+        self._administer(call)
+        wait_until(lambda: f'"{topic}"' not in self._topics(), f"{topic} to be gone", READY_SECONDS)
+
+    def delete_records(self, topic, before):
+        """What is before this offset is gone."""
+        def call(lib, client, queue):
+            where = ctypes.c_void_p(lib.rd_kafka_topic_partition_list_new(1))
+            lib.rd_kafka_topic_partition_list_add(where, topic.encode(), 0)
+            lib.rd_kafka_topic_partition_list_set_offset(where, topic.encode(), 0, ctypes.c_int64(before))
+            one = (ctypes.c_void_p * 1)(lib.rd_kafka_DeleteRecords_new(where))
+            lib.rd_kafka_DeleteRecords(client, one, ctypes.c_size_t(1), None, queue)
+        self._administer(call)
+
+    def _topics(self):
+        return subprocess.run(["kcat", "-b", self.brokers, "-q", "-L"], capture_output=True, text=True, check=True,
+                              timeout=READY_SECONDS).stdout
+
+    def _administer(self, call):
+        """What the library can do and kcat cannot."""
+        lib = ctypes.CDLL("librdkafka.so.1")
+        for name in ("conf_new", "new", "queue_new", "queue_poll", "DeleteTopic_new", "DeleteRecords_new",
+                     "topic_partition_list_new"):
+            getattr(lib, f"rd_kafka_{name}").restype = ctypes.c_void_p
+        conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
+        assert lib.rd_kafka_conf_set(conf, b"bootstrap.servers", self.brokers.encode(), None, ctypes.c_size_t(0)) == 0
+        client = ctypes.c_void_p(lib.rd_kafka_new(0, conf, None, ctypes.c_size_t(0)))
+        queue = ctypes.c_void_p(lib.rd_kafka_queue_new(client))
+        call(lib, client, queue)
+        event = ctypes.c_void_p(lib.rd_kafka_queue_poll(queue, READY_SECONDS * 1000))
+        assert event and lib.rd_kafka_event_error(event) == 0
+        lib.rd_kafka_event_destroy(event)
+        lib.rd_kafka_queue_destroy(queue)
+        lib.rd_kafka_destroy(client)
 
     def end(self):
         for node in self.nodes:

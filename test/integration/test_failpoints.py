@@ -24,8 +24,8 @@ STOCK = 1500  # of which a life issues two thirds: more than a segment of the jo
 SEEN_AT = 60  # a place is met this often at most before it kills
 
 
-# test_consume_failpoints.py and test_cluster.py have them.
-ELSEWHERE = ("consume_", "schema_", "cluster_")
+# test_consume_failpoints.py, test_cluster.py and test_rebuild.py have them.
+ELSEWHERE = ("consume_", "schema_", "cluster_", "rebuild_")
 
 
 def names_in_sources():
