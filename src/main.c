@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/admin_client.h"
 #include "claim/backup.h"
 #include "consume.h"
 #include "database.h"
 #include "dlt.h"
+#include "event.h"
 #include "lib/base.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -64,7 +64,7 @@ struct command {
 
 static const struct command commands[] = {
     {"serve", COMMAND_SERVE, serve_command, "serve [OPTION…]", "answer claims"},
-    {"event", COMMAND_EVENT, admin_client_command,
+    {"event", COMMAND_EVENT, event_command,
      "event create|list|show|restock|pause|resume|reschedule|close|return|export [EVENT] [OPTION…]",
      "create, show and change events of a running server"},
     {"load", COMMAND_LOAD, load_command, "load --url URL --event EVENT --users N [OPTION…]",

@@ -6,8 +6,7 @@
 #pragma once
 
 #include "api/connection.h"
-
-enum export_format { EXPORT_CSV, EXPORT_NDJSON };
+#include "api/export_row.h"
 
 /* Answers with the holders of `event`; this node must have the key of its codes. */
 void export_start(struct exchange *exchange, const struct event *event, enum export_format format);

@@ -349,6 +349,38 @@ def test_a_consumer_that_cannot_ask_redis_goes_on(watch):
     consumer.stop()
 
 
+def test_what_is_recorded_is_told_without_a_server(watch):
+    """An export is byte for byte the server's; a user is told the same coupon."""
+    proof, _, start = watch
+    deployment = proof.deployment
+    server, event = deployment.made[0], deployment.event
+    consumer = start()
+    wait_until(lambda: consumer.metric("coupond_consume_applied_offset") > 6 and
+               consumer.metric("coupond_consume_lag_records") == 0, "rows", SECONDS)
+
+    def recorded(*words, status=0):
+        return run("event", *words, "--from-database", *proof.database.flags("coupond_reader"), status=status)
+
+    exports = {form: server.event("export", event, "--format", form).stdout for form in ("csv", "ndjson")}
+    coupon = server.coupon_of("u-1", event)
+    server.stop()
+    for form, text in exports.items():
+        done = recorded("export", event, "--format", form)
+        assert done.stdout == text and text.count("u-") == 5, form
+        assert f"topic {deployment.topic}, recorded up to offset" in done.stderr
+    said = recorded("show", event, "--user", "u-1").stdout
+    assert coupon["coupon_id"] in said and "serial   2\n" in said and coupon["issued_at"] in said
+    assert "returned" in recorded("show", event, "--user", "u-2").stdout
+    assert "has no coupon" in recorded("show", event, "--user", "nobody", status=1).stdout
+    assert "no such event" in recorded("export", "NOWHERE", status=1).stderr
+    assert "is for: export EVENT" in recorded("show", event, status=2).stderr
+    assert "is for: export EVENT" in recorded("pause", event, status=2).stderr
+    assert "no event id" in recorded("export", "no id", status=2).stderr
+    assert "no user id" in recorded("show", event, "--user", "'", status=2).stderr
+    assert "--database" in run("event", "export", event, "--from-database", status=2).stderr
+    consumer.stop()
+
+
 def test_a_large_event_is_looked_at_briefly(proof):
     """Its holders are not read by a consumer: their node has better things to do. Its state is."""
     deployment = proof.deployment
