@@ -311,8 +311,8 @@ def test_connections_that_are_cut(redis_cluster, drives, shard, event):
 # ---- who may come in ----
 
 def test_the_user_of_claims_may_do_no_more(drive):
-    for words in (("GET", "coupon:x"), ("DEL", "other"), ("CONFIG", "GET", "*"), ("FLUSHALL",),
-                  ("SCRIPT", "FLUSH"), ("KEYS", "*")):
+    for words in (("SET", "coupon:x", "y"), ("GET", "other"), ("DEL", "other"), ("CONFIG", "GET", "*"),
+                  ("FLUSHALL",), ("SCRIPT", "FLUSH"), ("KEYS", "*")):
         refused = drive.one("call", "other", *words)
         assert refused["end"] == "REFUSED" and refused["error"].startswith("NOPERM"), refused
         assert not refused["may_retry"]
