@@ -295,6 +295,7 @@ static int start_cluster(struct serve *serve, struct err *err) {
     int code = serve_cluster_audit(&serve->cluster, serve->options, servers_count(serve), err);
     if (code != 0) return code;
     serve->shared.cluster = cluster;
+    serve->shared.settings = serve->cluster.settings;
     serve->shared.audit = serve->cluster.audit;
     serve->engine = engine_thread_start(&(struct engine_thread_options){
         .ops = &engine_cluster_ops,

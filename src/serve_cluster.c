@@ -12,6 +12,8 @@ enum {
     BROKERS_MS = 30000,
     STALL_MS = 15000,
     FLUSH_MS = 5000,
+    SETTINGS_EVERY_MS = 3000,
+    SETTINGS_REDIS_MS = 1000, /* a node's answer */
 };
 
 static const char *text(const struct options *options, const char *name) {
@@ -38,6 +40,20 @@ int serve_cluster_check(const struct options *options, struct err *err) {
     return redis_settings_check(options, err);
 }
 
+static int watch_settings(struct serve_cluster *cluster, struct err *err) {
+    const struct redis_settings *redis = &cluster->redis;
+    return settings_watch_start(
+        &cluster->settings,
+        &(struct settings_watch_options){.kafka = &cluster->kafka.options,
+                                         .redis = {.seeds = redis->seeds,
+                                                   .user = redis->user,
+                                                   .password = redis->password,
+                                                   .tls = redis->tls,
+                                                   .timeout_ms = SETTINGS_REDIS_MS},
+                                         .every_ms = SETTINGS_EVERY_MS},
+        err);
+}
+
 int serve_cluster_open(struct serve_cluster *cluster, const struct options *options,
                        struct view *view, const struct hash_key *hash_key, uint32_t claims_max,
                        struct err *err) {
@@ -45,7 +61,7 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
     if (code == 0) code = redis_settings_init(&cluster->redis, options, err);
     if (code == 0) code = kafka_topic_ensure(&cluster->kafka.options, true, BROKERS_MS, err);
     if (code != 0) return code;
-    return cluster_new(
+    code = cluster_new(
         &cluster->cluster,
         &(struct cluster_options){
             .view = view,
@@ -67,6 +83,7 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
             .stall_ms = STALL_MS,
         },
         err);
+    return code != 0 ? code : watch_settings(cluster, err);
 }
 
 int serve_cluster_audit(struct serve_cluster *cluster, const struct options *options,
@@ -89,6 +106,8 @@ int serve_cluster_audit(struct serve_cluster *cluster, const struct options *opt
 }
 
 void serve_cluster_close(struct serve_cluster *cluster) {
+    settings_watch_stop(cluster->settings);
+    cluster->settings = NULL;
     audit_stop(cluster->audit);
     cluster->audit = NULL;
     cluster_free(cluster->cluster, FLUSH_MS);

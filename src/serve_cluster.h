@@ -8,6 +8,7 @@
 #include <limits.h>
 
 #include "claim/cluster.h"
+#include "claim/settings_watch.h"
 #include "kafka_settings.h"
 #include "lib/options.h"
 #include "record/audit.h"
@@ -18,7 +19,8 @@ struct serve_cluster {
     struct redis_settings redis;
     struct cluster *cluster; /* NULL until open */
     char audit_path[PATH_MAX];
-    struct audit *audit; /* NULL without one */
+    struct audit *audit;             /* NULL without one */
+    struct settings_watch *settings; /* NULL until open */
 };
 
 bool serve_is_cluster(const struct options *options);

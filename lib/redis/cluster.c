@@ -224,3 +224,22 @@ void redis_cluster_state(struct redis_cluster *cluster, struct redis_state *stat
             state->problem = problem_of(cluster, node);
     }
 }
+
+uint32_t redis_cluster_masters(const struct redis_cluster *cluster, uint16_t *slots, uint32_t max) {
+    bool is_told[REDIS_NODES_MAX] = {0};
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < REDIS_SLOTS && count < max; slot++) {
+        const uint8_t number = cluster->node_of[slot];
+        if (number == REDIS_NO_NODE || is_told[number]) continue;
+        is_told[number] = true;
+        slots[count++] = (uint16_t)slot;
+    }
+    return count;
+}
+
+void redis_cluster_master_of(const struct redis_cluster *cluster, uint16_t slot,
+                             char address[REDIS_ADDRESS_TEXT_BYTES]) {
+    const uint8_t number = cluster->node_of[slot];
+    address[0] = '\0';
+    if (number != REDIS_NO_NODE) redis_address_format(&cluster->nodes[number].address, address);
+}

@@ -42,6 +42,7 @@
 #include "lib/err.h"
 #include "lib/metrics.h"
 #include "lib/random.h"
+#include "lib/redis/address.h"
 #include "lib/redis/error.h"
 #include "lib/slice.h"
 #include "lib/sockets.h"
@@ -75,6 +76,7 @@ struct redis_result {
 
 struct redis_request {
     struct slice key;                  /* decides the slot */
+    const uint16_t *slot;              /* or this does, when it is not NULL */
     const struct redis_script *script; /* or NULL */
     const struct slice
         *words; /* the command; of a script, what follows its SHA-1: number of keys… */
@@ -147,3 +149,10 @@ struct redis_state {
 };
 /* The owner's thread only; `problem` lives until the next call of the client. */
 void redis_cluster_state(struct redis_cluster *cluster, struct redis_state *state);
+
+/* Of each master that has slots, as far as is known, one of them: by it a master can be asked what is
+ * no key's. At most `max`. The owner's thread only, as the next one. */
+uint32_t redis_cluster_masters(const struct redis_cluster *cluster, uint16_t *slots, uint32_t max);
+/* Who has a slot, by now; "" when nobody is known. */
+void redis_cluster_master_of(const struct redis_cluster *cluster, uint16_t slot,
+                             char address[REDIS_ADDRESS_TEXT_BYTES]);

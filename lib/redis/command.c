@@ -45,7 +45,7 @@ bool redis_command_fill(struct redis_command *command, const struct redis_reques
         .tail = tail,
         .words_count = (uint32_t)request->words_count,
         .script = request->script,
-        .slot = redis_slot_of(request->key),
+        .slot = request->slot != NULL ? *request->slot : redis_slot_of(request->key),
         .asked_node = REDIS_NO_NODE,
         .flying_on = REDIS_NO_NODE,
         .is_repeatable = request->is_repeatable,

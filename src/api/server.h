@@ -23,6 +23,7 @@
 #include "claim/coupon_code.h"
 #include "claim/decide.h"
 #include "claim/engine_thread.h"
+#include "claim/settings_watch.h"
 #include "claim/view.h"
 #include "claim/view_mark.h"
 #include "lib/base.h"
@@ -59,6 +60,7 @@ struct server_shared {
     uint32_t servers_count;
     const struct journal_counts *journal; /* NULL in cluster mode */
     const struct cluster *cluster;        /* NULL in embedded mode */
+    struct settings_watch *settings;      /* likewise */
     struct audit *audit; /* NULL: what is told is not noted; each thread by its index */
 
     /* A reload changes these. Each stands for itself: stores and loads are relaxed. */

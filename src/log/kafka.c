@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,15 @@
 #include "log/kafka_conf.h"
 #include "log/kafka_obstacle.h"
 
-enum { LOOK_MS = 2000, CALL_MS = 5000, PAUSE_MS = 200, TELL_EVERY_MS = 10000, SETTINGS = 7 };
+enum {
+    LOOK_MS = 2000,
+    WATCH_LOOK_MS = 1000, /* of who may be told to end, which nothing interrupts */
+    CALL_MS = 5000,
+    SLICE_MS = 100,
+    PAUSE_MS = 200,
+    TELL_EVERY_MS = 10000,
+    SETTINGS = 7,
+};
 
 /* What the topic is made with, and has to have. */
 struct wanted {
@@ -38,13 +47,14 @@ static void want(struct wanted *wanted, const struct kafka_options *options) {
     memcpy(wanted->settings, all.settings, sizeof wanted->settings);
 }
 
-struct ask {
+struct kafka_topic {
     const struct kafka_options *options;
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
     struct wanted wanted;
     struct kafka_obstacle obstacle;
     uint64_t until_ns, tell_ns;
+    const atomic_bool *stops; /* NULL, or becomes true to end a question early */
 };
 
 static int code_of(rd_kafka_resp_err_t code) {
@@ -55,7 +65,7 @@ static int code_of(rd_kafka_resp_err_t code) {
     return is_refused ? -EACCES : -EAGAIN;
 }
 
-static int cannot(const struct ask *ask, const char *what, rd_kafka_resp_err_t code,
+static int cannot(const struct kafka_topic *ask, const char *what, rd_kafka_resp_err_t code,
                   struct err *err) {
     return err_set(err, code_of(code), "kafka: %s: topic %s %s: %s%s", ask->options->brokers,
                    ask->options->topic, what, rd_kafka_err2str(code),
@@ -64,15 +74,15 @@ static int cannot(const struct ask *ask, const char *what, rd_kafka_resp_err_t c
                        : "");
 }
 
-static int wrong(const struct ask *ask, const char *setting, const char *found, const char *right,
-                 struct err *err) {
+static int wrong(const struct kafka_topic *ask, const char *setting, const char *found,
+                 const char *right, struct err *err) {
     return err_set(err, -EINVAL,
                    "kafka: topic %s has %s=%s and must have %s: change it, or name another topic "
                    "(--kafka-topic)",
                    ask->options->topic, setting, found, right);
 }
 
-static int number_is(const struct ask *ask, const char *setting, int found, uint32_t right,
+static int number_is(const struct kafka_topic *ask, const char *setting, int found, uint32_t right,
                      struct err *err) {
     char found_text[16], right_text[16];
     if (found == (int)right) return 0;
@@ -83,7 +93,7 @@ static int number_is(const struct ask *ask, const char *setting, int found, uint
 
 /* ---- Is it there? ---- */
 
-static int check_shape(const struct ask *ask, const rd_kafka_metadata_topic_t *topic,
+static int check_shape(const struct kafka_topic *ask, const rd_kafka_metadata_topic_t *topic,
                        struct err *err) {
     if (topic->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
         (topic->err == RD_KAFKA_RESP_ERR_NO_ERROR && topic->partition_cnt == 0))
@@ -98,11 +108,12 @@ static int check_shape(const struct ask *ask, const rd_kafka_metadata_topic_t *t
     return code;
 }
 
-static int look(const struct ask *ask, struct err *err) {
+static int look(const struct kafka_topic *ask, struct err *err) {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(ask->client, ask->options->topic, NULL);
     if (topic == NULL) return cannot(ask, "cannot be named", rd_kafka_last_error(), err);
-    rd_kafka_resp_err_t code = rd_kafka_metadata(ask->client, 0, topic, &metadata, LOOK_MS);
+    const int wait_ms = ask->stops == NULL ? LOOK_MS : WATCH_LOOK_MS;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(ask->client, 0, topic, &metadata, wait_ms);
     rd_kafka_topic_destroy(topic);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return cannot(ask, "cannot be asked for", code, err);
     int result = metadata->topic_cnt == 1
@@ -114,7 +125,7 @@ static int look(const struct ask *ask, struct err *err) {
 
 /* ---- Its settings ---- */
 
-static int check_batch(const struct ask *ask, const char *name, const char *value,
+static int check_batch(const struct kafka_topic *ask, const char *name, const char *value,
                        struct err *err) {
     char right[32];
     if (strcmp(name, "max.message.bytes") != 0 || atoll(value) >= KAFKA_BATCH_BYTES_MAX) return 0;
@@ -122,7 +133,7 @@ static int check_batch(const struct ask *ask, const char *name, const char *valu
     return wrong(ask, name, value, right, err);
 }
 
-static int check_setting(const struct ask *ask, const char *name, const char *value,
+static int check_setting(const struct kafka_topic *ask, const char *name, const char *value,
                          struct err *err) {
     for (size_t i = 0; i < SETTINGS; i++)
         if (ask->wanted.settings[i].is_needed && strcmp(ask->wanted.settings[i].name, name) == 0 &&
@@ -131,7 +142,8 @@ static int check_setting(const struct ask *ask, const char *name, const char *va
     return check_batch(ask, name, value, err);
 }
 
-static int check_settings(const struct ask *ask, const rd_kafka_event_t *event, struct err *err) {
+static int check_settings(const struct kafka_topic *ask, const rd_kafka_event_t *event,
+                          struct err *err) {
     size_t count = 0, entries_count = 0;
     const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
         rd_kafka_event_DescribeConfigs_result((rd_kafka_event_t *)(uintptr_t)event), &count);
@@ -150,10 +162,22 @@ static int check_settings(const struct ask *ask, const rd_kafka_event_t *event, 
     return result;
 }
 
+static bool has_to_end(const struct kafka_topic *ask) {
+    return ask->stops != NULL && atomic_load(ask->stops);
+}
+
+/* NULL when there is none in time. */
+static rd_kafka_event_t *next_event(const struct kafka_topic *ask) {
+    rd_kafka_event_t *event = NULL;
+    for (int ms = 0; event == NULL && ms < 2 * CALL_MS && !has_to_end(ask); ms += SLICE_MS)
+        event = rd_kafka_queue_poll(ask->queue, SLICE_MS);
+    return event;
+}
+
 /* The answer, or NULL with the reason. */
-static rd_kafka_event_t *await(const struct ask *ask, const char *what, int *code,
+static rd_kafka_event_t *await(const struct kafka_topic *ask, const char *what, int *code,
                                struct err *err) {
-    rd_kafka_event_t *event = rd_kafka_queue_poll(ask->queue, 2 * CALL_MS);
+    rd_kafka_event_t *event = next_event(ask);
     rd_kafka_resp_err_t error =
         event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(event);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return event;
@@ -162,7 +186,7 @@ static rd_kafka_event_t *await(const struct ask *ask, const char *what, int *cod
     return NULL;
 }
 
-static rd_kafka_AdminOptions_t *admin_options(const struct ask *ask,
+static rd_kafka_AdminOptions_t *admin_options(const struct kafka_topic *ask,
                                               rd_kafka_admin_op_t operation) {
     char unheard[100];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(ask->client, operation);
@@ -170,7 +194,7 @@ static rd_kafka_AdminOptions_t *admin_options(const struct ask *ask,
     return options;
 }
 
-static int look_at_settings(const struct ask *ask, struct err *err) {
+static int look_at_settings(const struct kafka_topic *ask, struct err *err) {
     int code = 0;
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, ask->options->topic);
@@ -189,7 +213,8 @@ static int look_at_settings(const struct ask *ask, struct err *err) {
 /* ---- Making it ---- */
 
 /* That another has just made it is as good. */
-static int check_made(const struct ask *ask, const rd_kafka_event_t *event, struct err *err) {
+static int check_made(const struct kafka_topic *ask, const rd_kafka_event_t *event,
+                      struct err *err) {
     size_t count = 0;
     const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
         rd_kafka_event_CreateTopics_result((rd_kafka_event_t *)(uintptr_t)event), &count);
@@ -200,7 +225,7 @@ static int check_made(const struct ask *ask, const rd_kafka_event_t *event, stru
     return cannot(ask, "cannot be made", code, err);
 }
 
-static int make(const struct ask *ask, struct err *err) {
+static int make(const struct kafka_topic *ask, struct err *err) {
     char why[200];
     int code = 0;
     rd_kafka_NewTopic_t *topic =
@@ -226,7 +251,7 @@ static int make(const struct ask *ask, struct err *err) {
 
 /* ---- Until it is known ---- */
 
-static int ensure_once(struct ask *ask, bool may_create, struct err *err) {
+static int ensure_once(struct kafka_topic *ask, bool may_create, struct err *err) {
     int code = look(ask, err);
     if (code != -EAGAIN) kafka_obstacle_forget(&ask->obstacle);
     if (code == -ENOENT && may_create) {
@@ -240,7 +265,7 @@ static int ensure_once(struct ask *ask, bool may_create, struct err *err) {
 }
 
 /* False when it is time to give up. Whoever waits for long says for what. */
-static bool goes_on(struct ask *ask, const struct err *err) {
+static bool goes_on(struct kafka_topic *ask, const struct err *err) {
     uint64_t now_ns = clock_monotonic_ns(&clock_system);
     kafka_obstacle_listen(&ask->obstacle, ask->client);
     if (now_ns >= ask->until_ns || kafka_obstacle_is_final(&ask->obstacle)) return false;
@@ -252,23 +277,59 @@ static bool goes_on(struct ask *ask, const struct err *err) {
     return true;
 }
 
-int kafka_topic_ensure(const struct kafka_options *options, bool may_create, uint32_t wait_ms,
-                       struct err *err) {
-    struct ask ask = {.options = options};
-    want(&ask.wanted, options);
+static int start(struct kafka_topic *ask, const struct kafka_options *options, struct err *err) {
+    *ask = (struct kafka_topic){.options = options};
+    want(&ask->wanted, options);
     rd_kafka_conf_t *conf = kafka_conf_new(options, NULL, 0, err);
     if (conf == NULL) return err->code;
-    kafka_obstacle_watch(&ask.obstacle, options, conf);
-    ask.client = kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
-    if (ask.client == NULL) return err->code;
+    kafka_obstacle_watch(&ask->obstacle, options, conf);
+    ask->client = kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
+    return ask->client == NULL ? err->code : 0;
+}
+
+int kafka_topic_ensure(const struct kafka_options *options, bool may_create, uint32_t wait_ms,
+                       struct err *err) {
+    struct kafka_topic ask;
+    int code = start(&ask, options, err);
+    if (code != 0) return code;
     ask.queue = rd_kafka_queue_new(ask.client);
     ask.until_ns = clock_monotonic_ns(&clock_system) + wait_ms * UINT64_C(1000000);
     ask.tell_ns = clock_monotonic_ns(&clock_system) + TELL_EVERY_MS * UINT64_C(1000000);
-    int code;
     while ((code = ensure_once(&ask, may_create, err)) == -EAGAIN && goes_on(&ask, err))
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000}, NULL);
     if (code == -EAGAIN) code = kafka_obstacle_tell(&ask.obstacle, err);
     rd_kafka_queue_destroy(ask.queue);
     rd_kafka_destroy(ask.client);
     return code;
+}
+
+/* ---- Again and again ---- */
+
+int kafka_topic_open(struct kafka_topic **topic, const struct kafka_options *options,
+                     const atomic_bool *stops, struct err *err) {
+    struct kafka_topic *made = malloc(sizeof *made);
+    if (made == NULL) return err_set(err, -ENOMEM, "no memory for a client of Kafka");
+    int code = start(made, options, err);
+    made->stops = stops;
+    if (code == 0)
+        *topic = made;
+    else
+        free(made);
+    return code;
+}
+
+/* With a queue of its own: what is answered too late is no answer to the next question. */
+int kafka_topic_check(struct kafka_topic *topic, struct err *err) {
+    kafka_obstacle_listen(&topic->obstacle, topic->client);
+    topic->queue = rd_kafka_queue_new(topic->client);
+    int code = ensure_once(topic, false, err);
+    if (code == -EAGAIN) code = kafka_obstacle_tell(&topic->obstacle, err);
+    rd_kafka_queue_destroy(topic->queue);
+    return code;
+}
+
+void kafka_topic_close(struct kafka_topic *topic) {
+    if (topic == NULL) return;
+    rd_kafka_destroy(topic->client);
+    free(topic);
 }

@@ -4,12 +4,13 @@
  * it has one order and one offset. Records are those of record.h with seq, segment and batch 0; the
  * record at offset k is number k + 1 of the log.
  *
- * The topic is made with, and at every start held against, what the promise rests on: replicas,
- * min.insync.replicas, no unclean election, no retention, no compaction, batches of the producer's
- * size.
+ * The topic is made with, and at every start and every event's opening held against, what the
+ * promise rests on: replicas, min.insync.replicas, no unclean election, no retention, no
+ * compaction, batches of the producer's size.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,3 +44,12 @@ struct kafka_options {
  * that is just starting may not know its users yet. */
 int kafka_topic_ensure(const struct kafka_options *options, bool may_create, uint32_t wait_ms,
                        struct err *err) MUST_CHECK;
+
+/* The same for whoever looks again and again, over connections that stay: asked once, never made.
+ * A question takes seconds when the brokers are silent, about one from when `stops` (which must
+ * outlive it) becomes true. */
+struct kafka_topic;
+int kafka_topic_open(struct kafka_topic **topic, const struct kafka_options *options,
+                     const atomic_bool *stops, struct err *err) MUST_CHECK;
+int kafka_topic_check(struct kafka_topic *topic, struct err *err) MUST_CHECK;
+void kafka_topic_close(struct kafka_topic *topic);

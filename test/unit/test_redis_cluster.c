@@ -696,6 +696,33 @@ static void a_node_without_slots_is_no_cluster(void **state) {
     free_rig(rig);
 }
 
+static void every_master_can_be_asked(void **state) {
+    (void)state;
+    static const struct slice words[] = {{"INFO", 4}};
+    uint16_t slots[4];
+    char address[REDIS_ADDRESS_TEXT_BYTES];
+    struct rig *rig = new_rig("10.0.0.1:1", NULL);
+    assert_int_equal(redis_cluster_masters(rig->cluster, slots, 4), 0);
+    redis_cluster_master_of(rig->cluster, 0, address);
+    assert_string_equal(address, "");
+    free_rig(rig);
+    rig = ready_rig();
+    assert_int_equal(redis_cluster_masters(rig->cluster, slots, 1), 1);
+    assert_int_equal(redis_cluster_masters(rig->cluster, slots, 4), 2);
+    for (int i = 0; i < 2; i++) {
+        redis_cluster_master_of(rig->cluster, slots[i], address);
+        assert_string_equal(address, i == 0 ? "10.0.0.1:1" : "10.0.0.2:1");
+        struct redis_request request = {
+            .slot = &slots[i], .words = words, .words_count = 1, .deadline_ms = rig->now_ms + 1000};
+        assert_int_equal(send_words(rig, request), 0);
+        rig->count++;
+        turn(rig);
+        assert_string_equal(said(rig, i), "INFO");
+        assert_string_equal(said(rig, 1 - i), "");
+    }
+    free_rig(rig);
+}
+
 static void the_map_is_asked_for_now_and_then(void **state) {
     (void)state;
     struct rig *rig = ready_rig();
@@ -833,6 +860,7 @@ int main(void) {
         cmocka_unit_test(a_log_in_comes_first_and_may_be_refused),
         cmocka_unit_test(what_is_no_protocol_breaks_the_connection),
         cmocka_unit_test(a_node_without_slots_is_no_cluster),
+        cmocka_unit_test(every_master_can_be_asked),
         cmocka_unit_test(the_map_is_asked_for_now_and_then),
         cmocka_unit_test(a_deadline_ends_what_waits_and_what_flies),
         cmocka_unit_test(a_deadline_tells_what_the_last_try_said),

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Whether the settings of others are what the promise rests on (docs/verify.md, R7): those of the
+ * topic, and that no master of Redis evicts keys. A thread of its own asks all the time, over
+ * connections of its own, so that whoever is to open an event knows without waiting. What cannot
+ * be asked now is as it was when it last could.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "claim/snapshot.h"
+#include "lib/base.h"
+#include "lib/err.h"
+#include "log/kafka.h"
+
+struct settings_watch;
+
+struct settings_watch_options {
+    const struct kafka_options *kafka; /* must outlive it */
+    struct snapshots_options redis;    /* its texts likewise */
+    uint32_t every_ms;                 /* from one look to the next */
+};
+
+enum { SETTINGS_TEXT_BYTES = sizeof(((struct err *)0)->text) };
+
+/* Has looked once when it returns. 0, or a negative errno with words; what a look finds is no
+ * failure. */
+int settings_watch_start(struct settings_watch **watch,
+                         const struct settings_watch_options *options, struct err *err) MUST_CHECK;
+void settings_watch_stop(struct settings_watch *watch);
+
+/* From any thread: true when a setting is wrong, and then which, where, and what it must be. */
+bool settings_watch_has_wrong(struct settings_watch *watch, char text[SETTINGS_TEXT_BYTES]);
