@@ -60,14 +60,9 @@ int cluster_proof_reserve(struct cluster_proof *proof, const struct options *opt
     proof->sources.check_topic = check_topic;
     int code = redis_settings_init(&proof->redis, options, err);
     if (code != 0 || proof->redis.seeds == NULL) return code;
-    code = snapshots_open(&proof->reserve,
-                          &(struct snapshots_options){.seeds = proof->redis.seeds,
-                                                      .user = proof->redis.user,
-                                                      .password = proof->redis.password,
-                                                      .tls = proof->redis.tls,
-                                                      .timeout_ms = timeout_ms,
-                                                      .holders_max = holders_max},
-                          err);
+    struct snapshots_options asking = redis_settings_snapshots(&proof->redis, timeout_ms);
+    asking.holders_max = holders_max;
+    code = snapshots_open(&proof->reserve, &asking, err);
     if (code != 0) return code;
     proof->sources.repair = repair;
     proof->sources.reserve = (struct reserve_source){

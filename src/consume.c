@@ -274,10 +274,9 @@ static void name_owner(struct consume *consume) {
     snprintf(consume->owner, sizeof consume->owner, "%s:%d", host, (int)getpid());
 }
 
-static int send_dead_letter(void *ctx, const struct recording_reject *reject, uint32_t attempts,
-                            struct err *err) {
-    const struct consume *consume = ctx;
-    return dead_letters_send(consume->dead_letters,
+int consume_send_dead_letter(struct dead_letters *letters, const struct recording_reject *reject,
+                             uint32_t attempts, struct err *err) {
+    return dead_letters_send(letters,
                              &(struct dead_letter){.reason = reject->reason,
                                                    .error = reject->error,
                                                    .offset = reject->seq - 1,
@@ -285,6 +284,12 @@ static int send_dead_letter(void *ctx, const struct recording_reject *reject, ui
                                                    .attempts = attempts,
                                                    .raw = reject->raw},
                              err);
+}
+
+static int send_dead_letter(void *ctx, const struct recording_reject *reject, uint32_t attempts,
+                            struct err *err) {
+    const struct consume *consume = ctx;
+    return consume_send_dead_letter(consume->dead_letters, reject, attempts, err);
 }
 
 static int make_consumer(struct consume *consume, struct err *err) {

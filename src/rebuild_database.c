@@ -13,6 +13,7 @@
 
 #include "claim/consumer.h"
 #include "claim/view.h"
+#include "consume.h"
 #include "lib/clock.h"
 #include "lib/random.h"
 #include "log/dead_letters.h"
@@ -44,18 +45,10 @@ struct work {
 
 /* ---- The first reading: is all of it there? ---- */
 
-static enum record_status decode(struct work *work, struct slice value, struct record *record) {
-    size_t bytes = 0;
-    if (value.n == 0 || value.n > RECORD_BYTES_MAX) return RECORD_BAD;
-    memcpy(work->value, value.p, value.n);
-    enum record_status status = record_decode(slice_of(work->value, value.n), record, &bytes);
-    return status == RECORD_OK && bytes != value.n ? RECORD_BAD : status;
-}
-
 static int look_at(void *ctx, uint64_t offset, int64_t logged_ms, struct slice value) {
     struct work *work = ctx;
     struct record record;
-    enum record_status status = decode(work, value, &record);
+    enum record_status status = record_read(work->value, value, &record);
     (void)logged_ms;
     work->records = offset + 1;
     if (status == RECORD_NEWER)
@@ -155,14 +148,7 @@ static int empty(struct work *work, struct err *err) {
 
 static int send_dead_letter(void *ctx, const struct recording_reject *reject, uint32_t attempts,
                             struct err *err) {
-    return dead_letters_send(ctx,
-                             &(struct dead_letter){.reason = reject->reason,
-                                                   .error = reject->error,
-                                                   .offset = reject->seq - 1,
-                                                   .logged_ms = reject->logged_ms,
-                                                   .attempts = attempts,
-                                                   .raw = reject->raw},
-                             err);
+    return consume_send_dead_letter(ctx, reject, attempts, err);
 }
 
 static int make_consumer(struct work *work, struct err *err) {

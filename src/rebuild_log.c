@@ -63,9 +63,7 @@ static int look_at(void *ctx, uint64_t offset, int64_t logged_ms, struct slice v
     struct record record = {0};
     (void)logged_ms;
     work->records = offset + 1;
-    if (value.n == 0 || value.n > sizeof bytes) return 0;
-    memcpy(bytes, value.p, value.n);
-    if (record_decode(slice_of(bytes, value.n), &record, NULL) != RECORD_OK) return 0;
+    if (record_read(bytes, value, &record) != RECORD_OK) return 0;
     if (offset == 0) {
         work->is_ours = log_plan_is_first(&record, &work->announced);
         work->made_ms = record.ms;
@@ -150,17 +148,14 @@ static void on_holder(void *ctx, const struct reserve_holder *holder) {
     if (seeing->into.ctx != NULL) seeing->into.on_holder(seeing->into.ctx, holder);
 }
 
-static void on_free(void *ctx, int64_t serial) {
-    (void)ctx, (void)serial;
-}
-
 static int look_at_redis(struct work *work, bool is_source, uint64_t *sum, struct err *err) {
     struct seeing seeing = {0};
     struct slice id;
     int code = 0;
     for (uint32_t n = 0; code == 0 && log_plan_event(work->plan, n, &id); n++) {
         if (is_source) seeing.into = log_plan_reserve_sink(&seeing.reserve, work->plan, n);
-        const struct reserve_sink sink = {&seeing, on_state, on_holder, on_free};
+        const struct reserve_sink sink = {
+            .ctx = &seeing, .on_state = on_state, .on_holder = on_holder};
         code = snapshots_read(&work->redis, id, &sink, err);
     }
     *sum = seeing.sum;
@@ -179,13 +174,9 @@ static int check_still(struct work *work, const char *when, struct err *err) {
 static int read_redis(struct work *work, struct err *err) {
     const struct rebuild *rebuild = work->rebuild;
     if (rebuild->redis.seeds == NULL) return 0;
-    int code = snapshots_open(&work->redis,
-                              &(struct snapshots_options){.seeds = rebuild->redis.seeds,
-                                                          .user = rebuild->redis.user,
-                                                          .password = rebuild->redis.password,
-                                                          .tls = rebuild->redis.tls,
-                                                          .timeout_ms = rebuild->timeout_ms},
-                              err);
+    const struct snapshots_options redis =
+        redis_settings_snapshots(&rebuild->redis, rebuild->timeout_ms);
+    int code = snapshots_open(&work->redis, &redis, err);
     if (code == 0) code = look_at_redis(work, true, &work->redis_seen, err);
     if (code != 0) return code;
     (void)poll(NULL, 0, (int)options_get(rebuild->options, "recheck-after")->number);

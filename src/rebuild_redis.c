@@ -60,18 +60,10 @@ static void on_state(void *ctx, const struct reserve_state *state) {
         if (state->is_wrong[k]) look->wrong_key = "mufo"[k];
 }
 
-static void on_holder(void *ctx, const struct reserve_holder *holder) {
-    (void)ctx, (void)holder;
-}
-
-static void on_free(void *ctx, int64_t serial) {
-    (void)ctx, (void)serial;
-}
-
 /* A server that has fenced it just now makes Redis newer than what was read of the log. */
 static int check_event(struct work *work, const struct repair_known *known, struct err *err) {
     struct look look = {.gen = -1};
-    const struct reserve_sink sink = {&look, on_state, on_holder, on_free};
+    const struct reserve_sink sink = {.ctx = &look, .on_state = on_state};
     int code = snapshots_read(&work->redis, known->id, &sink, err);
     if (code != 0) return code;
     const int n = (int)known->id.n;
@@ -148,13 +140,9 @@ static int put_all(struct work *work, struct err *err) {
 int rebuild_redis(struct rebuild *rebuild, struct err *err) {
     static struct work work;
     work.rebuild = rebuild;
-    int code = snapshots_open(&work.redis,
-                              &(struct snapshots_options){.seeds = rebuild->redis.seeds,
-                                                          .user = rebuild->redis.user,
-                                                          .password = rebuild->redis.password,
-                                                          .tls = rebuild->redis.tls,
-                                                          .timeout_ms = rebuild->timeout_ms},
-                              err);
+    const struct snapshots_options redis =
+        redis_settings_snapshots(&rebuild->redis, rebuild->timeout_ms);
+    int code = snapshots_open(&work.redis, &redis, err);
     const struct repair_options options = {
         .kafka = &rebuild->kafka.options, .redis = &work.redis, .stall_ms = rebuild->timeout_ms};
     if (code == 0) code = repair_open(&work.repair, &options, err);

@@ -35,6 +35,15 @@ int redis_settings_init(struct redis_settings *settings, const struct options *o
     return code;
 }
 
+struct snapshots_options redis_settings_snapshots(const struct redis_settings *settings,
+                                                  uint32_t timeout_ms) {
+    return (struct snapshots_options){.seeds = settings->seeds,
+                                      .user = settings->user,
+                                      .password = settings->password,
+                                      .tls = settings->tls,
+                                      .timeout_ms = timeout_ms};
+}
+
 void redis_settings_deinit(struct redis_settings *settings) {
     tls_client_free(settings->tls);
     settings->tls = NULL;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "claim/snapshot.h"
 #include "lib/base.h"
 #include "lib/err.h"
 #include "lib/options.h"
@@ -23,5 +24,8 @@ int redis_settings_check(const struct options *options, struct err *err) MUST_CH
  * errno with the option's name. */
 int redis_settings_init(struct redis_settings *settings, const struct options *options,
                         struct err *err) MUST_CHECK;
+/* For claim/snapshot.h: each question waits for `timeout_ms`. Its texts are those of `settings`. */
+struct snapshots_options redis_settings_snapshots(const struct redis_settings *settings,
+                                                  uint32_t timeout_ms);
 /* Also after a failure, or of zeroed memory. */
 void redis_settings_deinit(struct redis_settings *settings);

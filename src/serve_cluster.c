@@ -41,17 +41,12 @@ int serve_cluster_check(const struct options *options, struct err *err) {
 }
 
 static int watch_settings(struct serve_cluster *cluster, struct err *err) {
-    const struct redis_settings *redis = &cluster->redis;
-    return settings_watch_start(
-        &cluster->settings,
-        &(struct settings_watch_options){.kafka = &cluster->kafka.options,
-                                         .redis = {.seeds = redis->seeds,
-                                                   .user = redis->user,
-                                                   .password = redis->password,
-                                                   .tls = redis->tls,
-                                                   .timeout_ms = SETTINGS_REDIS_MS},
-                                         .every_ms = SETTINGS_EVERY_MS},
-        err);
+    const struct settings_watch_options options = {
+        .kafka = &cluster->kafka.options,
+        .redis = redis_settings_snapshots(&cluster->redis, SETTINGS_REDIS_MS),
+        .every_ms = SETTINGS_EVERY_MS,
+    };
+    return settings_watch_start(&cluster->settings, &options, err);
 }
 
 int serve_cluster_open(struct serve_cluster *cluster, const struct options *options,

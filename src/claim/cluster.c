@@ -26,7 +26,8 @@ enum {
     REDIS_COMMAND_BYTES_MAX = 128 * 1024 * 1024,
     REDIS_READY_MS = 10000,
     REDIS_CONNECT_MS = 1000,
-    REDIS_TRY_MS = 600, /* a busy node takes its time; one that is dead is replaced later than that */
+    REDIS_TRY_MS =
+        600, /* a busy node takes its time; one that is dead is replaced later than that */
     REDIS_PAUSE_MS = 10,
     REDIS_PAUSE_MS_MAX = 300,
     REDIS_REFRESH_MS = 5000,
@@ -87,16 +88,6 @@ static void fail(struct cluster *cluster, int code) {
 
 /* ---- the tail ---- */
 
-/* What is no record is nothing to every server and to the consumer alike. */
-static enum record_status read_value(struct cluster *cluster, struct slice value,
-                                     struct record *record) {
-    size_t bytes = 0;
-    if (value.n == 0 || value.n > RECORD_BYTES_MAX) return RECORD_BAD;
-    memcpy(cluster->value, value.p, value.n);
-    enum record_status status = record_decode(slice_of(cluster->value, value.n), record, &bytes);
-    return status == RECORD_OK && bytes != value.n ? RECORD_BAD : status;
-}
-
 static void keep_for_threads(struct cluster *cluster, uint64_t seq) {
     size_t bytes = record_padded_bytes(cluster->value);
     if (cluster->read_bytes + bytes > cluster->read_max) {
@@ -119,7 +110,7 @@ static void on_record(void *ctx, uint64_t seq, uint64_t nonce, struct slice valu
     struct cluster *cluster = ctx;
     struct record record;
     if (cluster->failed) return;
-    enum record_status status = read_value(cluster, value, &record);
+    enum record_status status = record_read(cluster->value, value, &record);
     if (status == RECORD_NEWER) {
         logger_line(LOG_ERROR, "cluster",
                     "event=newer_record seq=%llu hint=\"a newer coupond writes this topic: this "

@@ -180,15 +180,6 @@ static enum consumer_next reject(struct consumer *consumer, uint64_t seq, int64_
 
 /* ---- One record ---- */
 
-static enum record_status decode(struct consumer *consumer, struct slice value,
-                                 struct record *record) {
-    size_t bytes = 0;
-    if (value.n == 0 || value.n > RECORD_BYTES_MAX) return RECORD_BAD;
-    memcpy(consumer->value, value.p, value.n);
-    enum record_status status = record_decode(slice_of(consumer->value, value.n), record, &bytes);
-    return status == RECORD_OK && bytes != value.n ? RECORD_BAD : status;
-}
-
 static const char *why_bad(struct slice value) {
     return value.n == 0                 ? "it is empty"
            : value.n > RECORD_BYTES_MAX ? "it is longer than any record"
@@ -250,7 +241,7 @@ enum consumer_next consumer_take(struct consumer *consumer, uint64_t seq, int64_
                     seq - 1, consumer->judged.seq);
     bool is_replay = seq <= consumer->target.seq;
     struct record record;
-    enum record_status status = decode(consumer, value, &record);
+    enum record_status status = record_read(consumer->value, value, &record);
     if (status == RECORD_NEWER) {
         consumer->is_behind_newer = true;
         return CONSUMER_GO_ON;

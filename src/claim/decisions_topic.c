@@ -34,22 +34,13 @@ struct reading {
     _Alignas(RECORD_ALIGN) char value[RECORD_BYTES_MAX];
 };
 
-static enum record_status decode(struct reading *reading, struct slice value,
-                                 struct record *record) {
-    size_t bytes = 0;
-    if (value.n == 0 || value.n > RECORD_BYTES_MAX) return RECORD_BAD;
-    memcpy(reading->value, value.p, value.n);
-    enum record_status status = record_decode(slice_of(reading->value, value.n), record, &bytes);
-    return status == RECORD_OK && bytes != value.n ? RECORD_BAD : status;
-}
-
 static int on_record(void *ctx, uint64_t offset, int64_t logged_ms, struct slice value) {
     struct reading *reading = ctx;
     (void)logged_ms;
     struct record record;
     struct decision decision;
     struct log_place place = {.seq = offset + 1};
-    enum record_status status = decode(reading, value, &record);
+    enum record_status status = record_read(reading->value, value, &record);
     if (status == RECORD_NEWER)
         return err_set(reading->err, -EPROTO,
                        "the record at offset %" PRIu64

@@ -6,11 +6,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/clock.h"
 #include "lib/logger.h"
 #include "lib/redis/slot_map.h"
+#include "lib/stopper.h"
 
 enum {
     REDIS_LOOK_MS = 3000, /* all masters together; who is silent is not waited for any longer */
@@ -29,9 +29,8 @@ struct settings_watch {
     struct snapshots redis;
     pthread_t thread;
     bool has_thread;
-    atomic_bool is_stopping; /* set under the mutex */
-    pthread_mutex_t mutex;   /* of what follows */
-    pthread_cond_t wakes;
+    struct stopper stopper;
+    pthread_mutex_t mutex; /* of what follows */
     struct finding of_topic, of_redis;
 };
 
@@ -68,7 +67,7 @@ static void cannot_ask(const struct err *err) {
 static void look_at_topic(struct settings_watch *watch) {
     struct err err = {0};
     int code = kafka_topic_check(watch->topic, &err);
-    if (atomic_load(&watch->is_stopping)) return;
+    if (atomic_load(&watch->stopper.is_stopping)) return;
     if (code == 0)
         keep(watch, &watch->of_topic, "topic", NULL);
     else if (code == -EINVAL)
@@ -128,7 +127,7 @@ static void look_at_redis(struct settings_watch *watch) {
     uint32_t count = find_masters(watch, slots, &err), asked = 0;
     for (uint32_t i = 0; i < count && now_ms() < until_ms; i++) {
         char policy[POLICY_BYTES], address[REDIS_ADDRESS_TEXT_BYTES];
-        if (atomic_load(&watch->is_stopping)) return;
+        if (atomic_load(&watch->stopper.is_stopping)) return;
         if (ask_policy(watch, slots[i], policy, address, &err) != 0) {
             cannot_ask(&err);
             continue;
@@ -145,25 +144,6 @@ static void look_at_redis(struct settings_watch *watch) {
 
 /* ---- Life ---- */
 
-/* False when the end has come. */
-static bool rest(struct settings_watch *watch) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(watch->options.every_ms / 1000);
-    until.tv_nsec += (long)(watch->options.every_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    pthread_mutex_lock(&watch->mutex);
-    int code = 0;
-    while (!atomic_load(&watch->is_stopping) && code == 0)
-        code = pthread_cond_timedwait(&watch->wakes, &watch->mutex, &until);
-    bool goes_on = !atomic_load(&watch->is_stopping);
-    pthread_mutex_unlock(&watch->mutex);
-    return goes_on;
-}
-
 static void look(struct settings_watch *watch) {
     look_at_topic(watch);
     look_at_redis(watch);
@@ -172,17 +152,8 @@ static void look(struct settings_watch *watch) {
 static void *run(void *argument) {
     struct settings_watch *watch = argument;
     (void)pthread_setname_np(pthread_self(), "settings");
-    while (rest(watch)) look(watch);
+    while (stopper_rest(&watch->stopper, watch->options.every_ms)) look(watch);
     return NULL;
-}
-
-static void init_wakes(struct settings_watch *watch) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->wakes, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&watch->mutex, NULL);
 }
 
 int settings_watch_start(struct settings_watch **made, const struct settings_watch_options *options,
@@ -190,8 +161,9 @@ int settings_watch_start(struct settings_watch **made, const struct settings_wat
     struct settings_watch *watch = calloc(1, sizeof *watch);
     if (watch == NULL) return err_set(err, -ENOMEM, "no memory for a thread");
     watch->options = *options;
-    init_wakes(watch);
-    int code = kafka_topic_open(&watch->topic, options->kafka, &watch->is_stopping, err);
+    stopper_init(&watch->stopper);
+    pthread_mutex_init(&watch->mutex, NULL);
+    int code = kafka_topic_open(&watch->topic, options->kafka, &watch->stopper.is_stopping, err);
     if (code == 0) code = snapshots_open(&watch->redis, &options->redis, err);
     if (code == 0) {
         look(watch);
@@ -207,14 +179,11 @@ int settings_watch_start(struct settings_watch **made, const struct settings_wat
 
 void settings_watch_stop(struct settings_watch *watch) {
     if (watch == NULL) return;
-    pthread_mutex_lock(&watch->mutex);
-    atomic_store(&watch->is_stopping, true);
-    pthread_cond_signal(&watch->wakes);
-    pthread_mutex_unlock(&watch->mutex);
+    stopper_stop(&watch->stopper);
     if (watch->has_thread) pthread_join(watch->thread, NULL);
     kafka_topic_close(watch->topic);
     snapshots_close(&watch->redis);
-    pthread_cond_destroy(&watch->wakes);
+    stopper_deinit(&watch->stopper);
     pthread_mutex_destroy(&watch->mutex);
     free(watch);
 }

@@ -240,8 +240,8 @@ bool snapshot_read(const struct redisReply *reply, const struct reserve_sink *si
     if (state.is_there) read_fields(part[3], token, &state);
     sink->on_state(sink->ctx, &state);
     if (state.is_brief) return true;
-    hand_over_holders(part[4], sink);
-    hand_over_free(part[5], sink);
+    if (sink->on_holder != NULL) hand_over_holders(part[4], sink);
+    if (sink->on_free != NULL) hand_over_free(part[5], sink);
     return true;
 }
 

@@ -422,6 +422,15 @@ enum record_status record_decode(struct slice bytes, struct record *record, size
     return is_good ? RECORD_OK : RECORD_BAD;
 }
 
+enum record_status record_read(char aligned[RECORD_BYTES_MAX], struct slice message,
+                               struct record *record) {
+    size_t bytes = 0;
+    if (message.n == 0 || message.n > RECORD_BYTES_MAX) return RECORD_BAD;
+    memcpy(aligned, message.p, message.n);
+    enum record_status status = record_decode(slice_of(aligned, message.n), record, &bytes);
+    return status == RECORD_OK && bytes != message.n ? RECORD_BAD : status;
+}
+
 size_t record_padded_bytes(const void *encoded) {
     return round_up(le32toh(header_of(encoded).bytes), RECORD_ALIGN);
 }

@@ -89,9 +89,9 @@ struct record {
     struct slice reason;   /* why; may be empty */
     union {
         struct {
-            uint32_t stock; /* 1 to STOCK_MAX */
+            uint32_t stock;             /* 1 to STOCK_MAX */
             int64_t starts_ms, ends_ms; /* starts < ends */
-            uint64_t key_id; /* of the secret that codes are derived under */
+            uint64_t key_id;            /* of the secret that codes are derived under */
             struct code_format code;
         } open;
         struct {
@@ -100,7 +100,7 @@ struct record {
         } fence;
         struct {
             uint32_t gen;
-            uint32_t serial; /* from 1 */
+            uint32_t serial;      /* from 1 */
             uint64_t reserve_seq; /* number of the reservation in its reserve, for tracing */
             struct slice user_id;
             struct slice claim_id; /* the caller's Idempotency-Key; may be empty */
@@ -120,7 +120,7 @@ struct record {
             uint64_t previous_segment; /* id of the segment before, 0 for the first */
             uint32_t previous_crc;     /* crc32c of the last record before this segment */
             uint64_t segment_bytes;    /* size that the file was given */
-        } segment_head; /* SEGMENT */
+        } segment_head;                /* SEGMENT */
     };
 };
 
@@ -143,6 +143,11 @@ void record_place(void *encoded, uint64_t seq, uint64_t segment, uint16_t batch)
  * RECORD_NEWER `*padded_bytes` (may be NULL) is where the next record begins. Padding must be
  * zero and inside `bytes`. */
 enum record_status record_decode(struct slice bytes, struct record *record, size_t *padded_bytes);
+
+/* A record that is a message of its own, wherever that lies: it is copied to `aligned`, which
+ * `record` borrows from. RECORD_BAD also when anything is behind it. */
+enum record_status record_read(char aligned[RECORD_BYTES_MAX], struct slice message,
+                               struct record *record) MUST_CHECK;
 
 /* The padded length that the header at `encoded` (from record_encode or RECORD_OK) tells. */
 size_t record_padded_bytes(const void *encoded);

@@ -121,7 +121,7 @@ struct reserve_state {
     int64_t next;               /* the lowest serial that nobody has had */
     int64_t status;             /* 1 open, 2 paused, 3 closed */
     int64_t starts_ms, ends_ms; /* or DECISION_NO_TIME */
-    bool is_brief; /* more holders than were wanted: neither they nor what is free follows */
+    bool is_brief;     /* more holders than were wanted: neither they nor what is free follows */
     bool is_token_now; /* the process that answers is the one that the state was installed into */
 
     int64_t ttl_ms[RESERVE_KEYS]; /* of the keys m, u, f, o: -1 without end, -2 no key */
@@ -137,7 +137,7 @@ struct reserve_holder {
     int64_t gen, serial, ms;
 };
 
-/* Called in this order, all within one reading. */
+/* Called in this order, all within one reading; the latter two may be NULL. */
 struct reserve_sink {
     void *ctx;
     void (*on_state)(void *ctx, const struct reserve_state *state);

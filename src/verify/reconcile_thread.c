@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/logger.h"
+#include "lib/stopper.h"
 
 enum {
     LOWEST_PRIORITY = 19,
@@ -20,31 +21,10 @@ struct reconcile_thread {
     struct reconcile_thread_options options;
     struct reconcile_counts counts;
     pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wakes;
-    atomic_bool is_stopping; /* set under the mutex */
-    struct checks last;      /* of the last pass, as it found them */
-    uint64_t confirmed;      /* findings that have been logged */
+    struct stopper stopper;
+    struct checks last; /* of the last pass, as it found them */
+    uint64_t confirmed; /* findings that have been logged */
 };
-
-/* False when the end has come. */
-static bool rest(struct reconcile_thread *thread, uint64_t ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ms / 1000);
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    pthread_mutex_lock(&thread->mutex);
-    int code = 0;
-    while (!thread->is_stopping && code == 0)
-        code = pthread_cond_timedwait(&thread->wakes, &thread->mutex, &until);
-    bool goes_on = !thread->is_stopping;
-    pthread_mutex_unlock(&thread->mutex);
-    return goes_on;
-}
 
 static void tell(struct reconcile_thread *thread, const struct checks *confirmed) {
     uint64_t sum = checks_sum(confirmed);
@@ -118,7 +98,7 @@ static void *run(void *argument) {
     const struct reconcile_thread_options *options = &thread->options;
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOWEST_PRIORITY);
     uint64_t wait_ms = options->every_ms;
-    while (rest(thread, wait_ms)) {
+    while (stopper_rest(&thread->stopper, wait_ms)) {
         struct checks now = {0};
         check_topic(thread, &now); /* waits, and takes no processor that is to be made up for */
         uint64_t since_ns = clock_monotonic_ns(options->clock);
@@ -137,27 +117,19 @@ struct reconcile_thread *reconcile_thread_start(const struct reconcile_thread_op
     struct reconcile_thread *thread = calloc(1, sizeof *thread);
     if (thread == NULL) return NULL;
     thread->options = *options;
-    thread->options.reconcile.stops = &thread->is_stopping;
-    pthread_mutex_init(&thread->mutex, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&thread->wakes, &attributes);
-    pthread_condattr_destroy(&attributes);
+    thread->options.reconcile.stops = &thread->stopper.is_stopping;
+    stopper_init(&thread->stopper);
     if (pthread_create(&thread->thread, NULL, run, thread) == 0) return thread;
+    stopper_deinit(&thread->stopper);
     free(thread);
     return NULL;
 }
 
 void reconcile_thread_stop(struct reconcile_thread *thread) {
     if (thread == NULL) return;
-    pthread_mutex_lock(&thread->mutex);
-    thread->is_stopping = true;
-    pthread_cond_signal(&thread->wakes);
-    pthread_mutex_unlock(&thread->mutex);
+    stopper_stop(&thread->stopper);
     pthread_join(thread->thread, NULL);
-    pthread_cond_destroy(&thread->wakes);
-    pthread_mutex_destroy(&thread->mutex);
+    stopper_deinit(&thread->stopper);
     checks_deinit(&thread->last);
     free(thread);
 }

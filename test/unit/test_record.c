@@ -602,6 +602,28 @@ static void the_longest_record_fits(void **state) {
     assert_encodes(&open, true);
 }
 
+static void a_message_is_one_whole_record(void **state) {
+    (void)state;
+    _Alignas(8) char aligned[RECORD_BYTES_MAX];
+    char message[1 + 2 * RECORD_BYTES_MAX];
+    for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
+        struct encoded encoded = {0};
+        struct record record;
+        encoded.n = record_encode(encoded.bytes, &samples[i]);
+        memcpy(message + 1, encoded.bytes, sizeof encoded.bytes); /* not aligned, zeroes behind */
+        assert_int_equal(record_read(aligned, slice_of(message + 1, encoded.n), &record),
+                         RECORD_OK);
+        assert_int_equal(record.type, samples[i].type);
+        assert_int_equal(record_read(aligned, slice_of(message + 1, encoded.n - 1), &record),
+                         RECORD_BAD);
+        assert_int_equal(record_read(aligned, slice_of(message + 1, encoded.n + 8), &record),
+                         RECORD_BAD);
+    }
+    struct record record;
+    assert_int_equal(record_read(aligned, slice_of(message, 0), &record), RECORD_BAD);
+    assert_int_equal(record_read(aligned, slice_of(message, sizeof message), &record), RECORD_BAD);
+}
+
 static void types_have_names(void **state) {
     (void)state;
     const char *const names[] = {"unknown", "open",       "fence",  "win",    "return",
@@ -633,6 +655,7 @@ int main(void) {
         cmocka_unit_test(words_of_people_are_utf8_without_control_characters),
         cmocka_unit_test(code_formats_have_their_rules),
         cmocka_unit_test(the_longest_record_fits),
+        cmocka_unit_test(a_message_is_one_whole_record),
         cmocka_unit_test(types_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
