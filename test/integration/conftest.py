@@ -6,6 +6,7 @@ import random
 import subprocess
 
 import pytest
+from consume import Consumer, Topic
 from deployment import Deployment
 from gateway import Gateway, Recorder
 from harness import CLUSTER, COUPOND, ROOT, Server, Servers, sanitizer_of
@@ -141,6 +142,34 @@ def kafka(tmp_path_factory):
         yield cluster.start()
     finally:
         cluster.end()
+
+
+@pytest.fixture
+def database(mariadb):
+    """Tables of one test."""
+    mariadb.drop()
+    yield mariadb.prepare()
+    mariadb.drop()
+
+
+@pytest.fixture
+def topic(kafka, tmp_path):
+    return Topic(kafka.brokers, tmp_path, kafka.replicas, kafka.in_sync)
+
+
+@pytest.fixture
+def consumers(topic, tmp_path):
+    """Makes consumers, which end with the test."""
+    made = []
+
+    def new(database, *flags, **options):
+        made.append(Consumer(tmp_path / f"consumer-{len(made)}", topic, database, *flags, **options))
+        return made[-1]
+
+    new.made = made
+    yield new
+    for one in made:
+        one.end()
 
 
 @pytest.fixture(scope="session")

@@ -15,34 +15,6 @@ pytestmark = [pytest.mark.mariadb, pytest.mark.kafka]
 
 
 @pytest.fixture
-def database(mariadb):
-    """Tables of one test."""
-    mariadb.drop()
-    yield mariadb.prepare()
-    mariadb.drop()
-
-
-@pytest.fixture
-def topic(kafka, tmp_path):
-    return Topic(kafka.brokers, tmp_path, kafka.replicas, kafka.in_sync)
-
-
-@pytest.fixture
-def consumers(topic, tmp_path):
-    """Makes consumers, which end with the test."""
-    made = []
-
-    def new(database, *flags, **options):
-        made.append(Consumer(tmp_path / f"consumer-{len(made)}", topic, database, *flags, **options))
-        return made[-1]
-
-    new.made = made
-    yield new
-    for one in made:
-        one.end()
-
-
-@pytest.fixture
 def consumer(consumers, database):
     return consumers(database).start()
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from consume import Consumer, Topic, check_rows, place_of
+from consume import check_rows, place_of
 from harness import READY_SECONDS, run, wait_until
 from mariadb import MariaDB
 from records import Story
@@ -14,31 +14,6 @@ from records import Story
 pytestmark = [pytest.mark.mariadb, pytest.mark.kafka]
 
 FULL_SECONDS = 150  # MariaDB itself looks for room once a minute
-
-
-@pytest.fixture
-def database(mariadb):
-    mariadb.drop()
-    yield mariadb.prepare()
-    mariadb.drop()
-
-
-@pytest.fixture
-def topic(kafka, tmp_path):
-    return Topic(kafka.brokers, tmp_path, kafka.replicas, kafka.in_sync)
-
-
-@pytest.fixture
-def consumers(topic, tmp_path):
-    made = []
-
-    def new(database, *flags):
-        made.append(Consumer(tmp_path / f"consumer-{len(made)}", topic, database, *flags))
-        return made[-1]
-
-    yield new
-    for one in made:
-        one.end()
 
 
 def grow(topic, story, wins, prefix):

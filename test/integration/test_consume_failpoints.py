@@ -28,13 +28,6 @@ def test_the_program_has_them():
     assert not [name for name in NAMES if name.encode() not in binary]
 
 
-@pytest.fixture
-def database(mariadb):
-    mariadb.drop()
-    yield mariadb.prepare()
-    mariadb.drop()
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_killed_there_and_goes_on(kafka, database, tmp_path, dice, crash_runs, name):
     """Several lives, each cut off at `name`; records of every kind, some of them twice, some dead."""

@@ -98,13 +98,6 @@ class AnyTopic:
         self.flags = [*flags, "--kafka-topic", name]
 
 
-@pytest.fixture
-def database(mariadb):
-    mariadb.drop()
-    yield mariadb.prepare()
-    mariadb.drop()
-
-
 @pytest.mark.parametrize("name", GOOD)
 def test_through_the_door(doors, redis_cluster, database, servers, tmp_path, name):
     """A claim is won through it, recorded through it, and proven through it."""

@@ -32,13 +32,6 @@ def frozen(kafka):
 
 
 @pytest.fixture
-def database(mariadb):
-    mariadb.drop()
-    yield mariadb.prepare()
-    mariadb.drop()
-
-
-@pytest.fixture
 def ends():
     """What ends with the test, whatever happens."""
     with contextlib.ExitStack() as stack:
