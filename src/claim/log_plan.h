@@ -4,10 +4,12 @@
  * rows of its copy, what servers noted that they told, and what Redis has. For `coupond verify
  * --rebuild log`.
  *
- *     OPEN, WIN, RETURN of the copy, in the order of their lost offsets, with FENCEs before the
- * WINs of a later generation RETURNs that Redis knows and the copy does not WINs that somebody was
- * told (in the order of the telling), then the rest of what Redis has each event: RESTOCK,
- * RESCHEDULE, PAUSE or CLOSE where needed, and FENCEs to a generation that nobody has seen
+ * - OPEN, WIN, RETURN of the copy, in the order of their lost offsets, with FENCEs before the WINs
+ *   of a later generation;
+ * - RETURNs that Redis knows and the copy does not;
+ * - WINs that somebody was told, in the order of the telling, then the rest of what Redis has;
+ * - of each event RESTOCK, RESCHEDULE, PAUSE or CLOSE where needed, and FENCEs to a generation that
+ *   nobody has seen.
  *
  * No record has a higher number than it had in the lost log, as far as the copy or an audit knows
  * it, so that what was told "at seq 17" stays true. Who was told keeps the coupon, who only may

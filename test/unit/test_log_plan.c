@@ -126,7 +126,6 @@ static void reserve(struct bench *bench, int64_t gen, int64_t stock, const struc
                                                           .gen = gen,
                                                           .serial = entries[i].serial,
                                                           .ms = 2000});
-    sink.on_free(sink.ctx, 9);
 }
 
 /* ---- What comes of it ---- */
