@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "claim/copy_rows.h"
 #include "claim/engine_thread.h"
@@ -18,6 +20,7 @@ enum {
     IDLE_WAIT_MS = 10000,
     PAUSE_MS = 10,        /* how soon a pause notices the end */
     READ_AGAIN_MS = 1000, /* after the log could not be read */
+    LOWER_PRIORITY = 10,  /* a tenth of a processor that those who answer want, too */
 };
 
 struct copy_thread {
@@ -253,6 +256,8 @@ static void only_take_mail(struct copy_thread *copy) {
 
 static void *run(void *argument) {
     struct copy_thread *copy = argument;
+    (void)pthread_setname_np(pthread_self(), "copy");
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), LOWER_PRIORITY);
     enum recorder_next next = catch_up(copy);
     if (next == RECORDER_GO_ON) next = follow(copy);
     if (next == RECORDER_STOPPED) only_take_mail(copy);

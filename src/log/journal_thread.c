@@ -108,6 +108,7 @@ static void commit(struct journal_thread *thread) {
 
 static void *run_committer(void *ctx) {
     struct journal_thread *thread = ctx;
+    (void)pthread_setname_np(pthread_self(), "commit");
     lock(thread);
     for (;;) {
         /* First the segment: the batch may have been let in because of its room. */
@@ -170,6 +171,7 @@ static void wait_for_want(struct journal_thread *thread) {
 
 static void *run_preparer(void *ctx) {
     struct journal_thread *thread = ctx;
+    (void)pthread_setname_np(pthread_self(), "prepare");
     lock(thread);
     while (!thread->is_stopping) {
         if (thread->wants_segment) prepare(thread);
