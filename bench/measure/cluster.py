@@ -147,8 +147,8 @@ def million(cluster, options):
     outcomes = found["outcomes"]
     if outcomes["issued"] != 1000 or found["export"]["rows"] != 1000:
         raise SystemExit(f"not exactly 1,000 issued: {outcomes}, {found['export']}")
-    if found["users"]["undecided"]:
-        raise SystemExit(f"{found['users']['undecided']} users have no final answer: {outcomes}")
+    if found["users_told"]["undecided"]:
+        raise SystemExit(f"{found['users_told']['undecided']} users have no final answer: {outcomes}")
     return [("million users through NGINX", f"{found['seconds']:.1f} s, "
              f"{found['requests_per_second']:,.0f} answers/s"),
             ("issued, and in the log", f"{outcomes['issued']:,}, {found['export']['rows']:,}"),
