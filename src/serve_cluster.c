@@ -40,13 +40,16 @@ int serve_cluster_check(const struct options *options, struct err *err) {
     return redis_settings_check(options, err);
 }
 
-static int watch_settings(struct serve_cluster *cluster, struct err *err) {
-    const struct settings_watch_options options = {
+static int watch_settings(struct serve_cluster *cluster, const struct options *options,
+                          struct err *err) {
+    const struct settings_watch_options watched = {
         .kafka = &cluster->kafka.options,
         .redis = redis_settings_snapshots(&cluster->redis, SETTINGS_REDIS_MS),
         .every_ms = SETTINGS_EVERY_MS,
+        .group = text(options, "kafka-group"),
+        .consumed = &cluster->consumed,
     };
-    return settings_watch_start(&cluster->settings, &options, err);
+    return settings_watch_start(&cluster->settings, &watched, err);
 }
 
 int serve_cluster_open(struct serve_cluster *cluster, const struct options *options,
@@ -75,10 +78,11 @@ int serve_cluster_open(struct serve_cluster *cluster, const struct options *opti
             .answer_ms = (uint32_t)options_get(options, "answer-timeout")->number * 9 / 10,
             .install_part = INSTALL_PART_HOLDERS,
             .archive_s = ((uint64_t)options_get(options, "archive-ttl")->number + 999) / 1000,
+            .consumed = &cluster->consumed,
             .stall_ms = STALL_MS,
         },
         err);
-    return code != 0 ? code : watch_settings(cluster, err);
+    return code != 0 ? code : watch_settings(cluster, options, err);
 }
 
 int serve_cluster_audit(struct serve_cluster *cluster, const struct options *options,

@@ -21,6 +21,7 @@ struct serve_cluster {
     char audit_path[PATH_MAX];
     struct audit *audit;             /* NULL without one */
     struct settings_watch *settings; /* NULL until open */
+    struct consumed consumed;        /* what it finds of the consumers */
 };
 
 bool serve_is_cluster(const struct options *options);

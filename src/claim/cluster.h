@@ -34,6 +34,7 @@
 #include "log/kafka.h"
 
 struct cluster;
+struct consumed;
 
 struct cluster_options {
     struct view *view; /* empty; the engine's own from here on */
@@ -49,7 +50,8 @@ struct cluster_options {
     uint32_t answer_ms;    /* the longest that a claim takes */
     uint32_t install_part; /* holders that one command brings */
     uint64_t archive_s;    /* what the keys of an event that is over have left; 0: no end */
-    uint32_t stall_ms;     /* how long reading the topic at start may stand still */
+    const struct consumed *consumed; /* which wait for them (settings_watch.h); NULL: for nobody */
+    uint32_t stall_ms;               /* how long reading the topic at start may stand still */
 };
 
 /* Opens both, and reads the topic into the view. Nothing is owned; texts must outlive it. 0, or a

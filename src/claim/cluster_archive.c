@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Events that are over leave Redis: once all that was reserved is in the log, their keys get an end.
- * Everything about them is answered from the view, before and after. Whatever opens such an event
- * again is a control record, whose FENCE and install bring the keys back.
+ * Events that are over leave Redis: once all that was reserved is in the log, and whoever records
+ * it has come as far, their keys get an end. Everything about them is answered from the view,
+ * before and after. Whatever opens such an event again is a control record, whose FENCE and install
+ * bring the keys back.
  */
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "claim/cluster_private.h"
+#include "claim/settings_watch.h"
 
 enum { COMMAND_MS = 1000, AGAIN_MS = 1000 };
 
@@ -33,12 +35,28 @@ static void on_archived(void *ctx, const struct redis_result *result) {
     event->archived_gen = event->archiving_gen;
 }
 
+/* Until then Redis has what the database has not, should the log be lost. An answer from before it
+ * was over may be of a time when there were no consumers yet. */
+static bool is_consumed(struct cluster_event *event, uint32_t gen) {
+    const struct cluster *cluster = event->cluster;
+    const struct consumed *consumed = cluster->options.consumed;
+    if (consumed == NULL) return true;
+    if (event->over_gen != gen) {
+        event->over_gen = gen;
+        event->over_seq = view_offset(cluster->view);
+        event->over_ns = cluster->now_ns;
+    }
+    return atomic_load(&consumed->asked_ns) > event->over_ns &&
+           atomic_load(&consumed->seq) >= event->over_seq;
+}
+
 void archive_turn(struct cluster_event *event) {
     struct cluster *cluster = event->cluster;
     const struct judge_state *state = judge_state(cluster_judge(cluster, event->number));
     if (cluster->options.archive_s == 0 || event->is_archiving ||
         event->archived_gen == state->gen || cluster->now_ns < event->archive_ns ||
-        !is_over(state, cluster->now_ms) || !event_is_quiet(event))
+        !is_over(state, cluster->now_ms) || !event_is_quiet(event) ||
+        !is_consumed(event, state->gen))
         return;
     event->archive_ns =
         cluster->now_ns + (AGAIN_MS / 2 + cluster_dice(cluster, AGAIN_MS)) * NS_PER_MS;

@@ -62,10 +62,12 @@ struct cluster_event {
     bool is_installing; /* a command is on its way */
     uint32_t installed; /* holders that are laid aside, as far as is known */
     struct ask_queue held;
-    uint64_t relay_ns; /* when its outbox is to be looked at */
+    uint64_t relay_ns;  /* when its outbox is to be looked at */
     uint32_t empty_gen; /* at which its outbox was seen empty last */
     uint64_t empty_ns;  /* and when */
     bool is_relaying;
+    uint32_t over_gen;                    /* at which it was seen to be over */
+    uint64_t over_seq, over_ns;           /* and the view's place then, and when that was */
     uint32_t archiving_gen, archived_gen; /* whose keys were given an end */
     uint64_t archive_ns;                  /* when that is to be tried again */
     bool is_archiving;
@@ -154,8 +156,8 @@ void events_turn(struct cluster *cluster);
 
 /* cluster_relay.c */
 void relay_turn(struct cluster_event *event);
-/* All that was reserved of the running incarnation is in the log, and nothing more can be reserved of
- * it: whatever changes that brings a FENCE. */
+/* All that was reserved of the running incarnation is in the log, and nothing more can be reserved
+ * of it: whatever changes that brings a FENCE. */
 bool event_is_quiet(const struct cluster_event *event);
 
 /* cluster_archive.c */

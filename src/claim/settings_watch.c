@@ -76,6 +76,19 @@ static void look_at_topic(struct settings_watch *watch) {
         cannot_ask(&err);
 }
 
+static void look_at_consumers(struct settings_watch *watch) {
+    struct err err = {0};
+    uint64_t asked_ns = clock_monotonic_ns(&clock_system), seq;
+    int code = kafka_topic_done_by(watch->topic, watch->options.group, &seq, &err);
+    if (atomic_load(&watch->stopper.is_stopping)) return;
+    if (code != 0) {
+        cannot_ask(&err);
+        return;
+    }
+    atomic_store(&watch->options.consumed->seq, seq); /* the offset behind a record is its seq */
+    atomic_store(&watch->options.consumed->asked_ns, asked_ns);
+}
+
 /* ---- Redis ---- */
 
 static int on_info(void *ctx, const struct redisReply *reply, struct err *err) {
@@ -146,6 +159,7 @@ static void look_at_redis(struct settings_watch *watch) {
 
 static void look(struct settings_watch *watch) {
     look_at_topic(watch);
+    look_at_consumers(watch);
     look_at_redis(watch);
 }
 

@@ -3,10 +3,12 @@
  * Whether the settings of others are what the promise rests on (docs/verify.md, R7): those of the
  * topic, and that no master of Redis evicts keys. A thread of its own asks all the time, over
  * connections of its own, so that whoever is to open an event knows without waiting. What cannot
- * be asked now is as it was when it last could.
+ * be asked now is as it was when it last could. It also asks how far the consumers are, whom the
+ * keys of an event that is over wait for.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,12 +17,21 @@
 #include "lib/err.h"
 #include "log/kafka.h"
 
+/* How far the consumers are. Whoever reads takes `asked_ns` first. */
+struct consumed {
+    atomic_uint_least64_t asked_ns; /* monotonic: when they were asked; 0: never yet */
+    atomic_uint_least64_t
+        seq; /* they are done with this one and all before; UINT64_MAX: nobody is there */
+};
+
 struct settings_watch;
 
 struct settings_watch_options {
     const struct kafka_options *kafka; /* must outlive it */
     struct snapshots_options redis;    /* its texts likewise */
     uint32_t every_ms;                 /* from one look to the next */
+    const char *group;                 /* of the consumers; likewise */
+    struct consumed *consumed;         /* told after each look; likewise */
 };
 
 enum { SETTINGS_TEXT_BYTES = sizeof(((struct err *)0)->text) };

@@ -10,10 +10,8 @@
 
 enum { PAUSE_MS = 200 };
 
-/* What each broker says of the groups that it sees to. A broker that says nothing may have had the
- * group, so an answer of only some is none. */
-static rd_kafka_resp_err_t ask(rd_kafka_t *client, const char *group_id, uint32_t wait_ms,
-                               uint32_t *count) {
+rd_kafka_resp_err_t kafka_members_ask(rd_kafka_t *client, const char *group_id, uint32_t wait_ms,
+                                      uint32_t *count) {
     *count = 0;
     const struct rd_kafka_group_list *list = NULL;
     rd_kafka_resp_err_t code = rd_kafka_list_groups(client, group_id, &list, (int)wait_ms);
@@ -34,7 +32,8 @@ int kafka_members_count(const struct kafka_options *options, const char *group_i
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client_new(RD_KAFKA_PRODUCER, conf, err);
     if (client == NULL) return err->code;
     rd_kafka_resp_err_t code; /* brokers that have just begun load what they know of groups first */
-    while ((code = ask(client, group_id, wait_ms, count)) != RD_KAFKA_RESP_ERR_NO_ERROR &&
+    while ((code = kafka_members_ask(client, group_id, wait_ms, count)) !=
+               RD_KAFKA_RESP_ERR_NO_ERROR &&
            clock_monotonic_ns(&clock_system) < until_ns)
         (void)poll(NULL, 0, PAUSE_MS);
     rd_kafka_destroy(client);

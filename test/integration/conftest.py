@@ -12,6 +12,7 @@ from gateway import Gateway, Recorder
 from harness import CLUSTER, COUPOND, ROOT, Server, Servers, sanitizer_of
 from kafka_cluster import KafkaCluster
 from mariadb import MariaDB
+from rebuild import Lost
 from redis_cluster import PASSWORDS, Certificates, Drive, RedisCluster
 from slow_disk import SlowDisk, build_shim
 
@@ -149,6 +150,17 @@ def database(mariadb):
     """Tables of one test."""
     mariadb.drop()
     yield mariadb.prepare()
+    mariadb.drop()
+
+
+@pytest.fixture
+def lost(servers, redis_cluster, kafka, mariadb, tmp_path):
+    """A whole deployment, whose parts may be lost."""
+    mariadb.drop()
+    mariadb.prepare()
+    one = Lost(servers, redis_cluster, kafka, mariadb, tmp_path)
+    yield one
+    one.end()
     mariadb.drop()
 
 

@@ -9,22 +9,12 @@ import pytest
 from consume import place_of
 from deployment import SECONDS, ask
 from harness import COUPOND, run, wait_until
-from rebuild import Keeper, Lost
+from rebuild import Keeper
 
 pytestmark = [pytest.mark.redis, pytest.mark.kafka, pytest.mark.mariadb, pytest.mark.failpoints]
 
 TABLES = {"events": "event_id", "coupons": "event_id, serial", "user_coupons": "event_id, serial",
           "user_coupons_history": "event_id, serial, round", "rejects": "log_off"}
-
-
-@pytest.fixture
-def lost(servers, redis_cluster, kafka, mariadb, tmp_path):
-    mariadb.drop()
-    mariadb.prepare()
-    one = Lost(servers, redis_cluster, kafka, mariadb, tmp_path)
-    yield one
-    one.end()
-    mariadb.drop()
 
 
 def dump(database):

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Servers of a cluster in a world of their own: one topic, one node of Redis, and whatever can happen
- * to them. Each seed is a story; the last part of each lets everything heal, and then everybody has
- * a final answer, and what anybody was told is what the log says.
+ * Servers of a cluster in a world of their own: one topic, one node of Redis, and whatever can
+ * happen to them. Each seed is a story; the last part of each lets everything heal, and then
+ * everybody has a final answer, and what anybody was told is what the log says.
  */
 #include "claim/cluster.h"
+#include "claim/settings_watch.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -41,9 +42,9 @@ struct person {
     int server;
     uint64_t token;
     bool may_be_sold_out, may_be_paused; /* since it asks, that was true for a moment */
-    uint32_t serial;      /* told; 0: not yet */
-    enum claim_outcome outcome; /* the last */
-    bool is_over;         /* was told no, for good, or went away */
+    uint32_t serial;                     /* told; 0: not yet */
+    enum claim_outcome outcome;          /* the last */
+    bool is_over;                        /* was told no, for good, or went away */
     bool may_be_reserved; /* an answer that it did not get, or "ask later", left that open */
 };
 
@@ -59,6 +60,7 @@ static struct world {
     struct random_sim dice;
     int64_t wall_ms;
     uint64_t now_ns, tokens;
+    struct consumed consumed;
     struct server servers[SERVERS];
     struct person people[USERS];
     struct view *truth; /* of the whole topic */
@@ -113,7 +115,8 @@ static void judge_topic(void) {
     }
 }
 
-/* What Redis says may be told when it is of a state that the asker's server has read, or a newer one. */
+/* What Redis says may be told when it is of a state that the asker's server has read, or a newer
+ * one. */
 static bool is_redis_up_to_date_for(const struct server *server) {
     const struct event *event = view_find(server->engine_view, event_id);
     const struct shard_event *node = &shard.events[0];
@@ -166,9 +169,8 @@ static void hear_coupon(struct server *server, struct person *person) {
 /* What a restock brought to somebody, a server that has not read of either cannot know. */
 static bool has_not_read_of(const struct server *server, const struct person *person) {
     struct coupon coupon;
-    return server->view == NULL ||
-           judge_lookup(view_find(server->view, event_id)->judge, slice_str(person->id), &coupon) ==
-               HOLDING_NONE;
+    return server->view == NULL || judge_lookup(view_find(server->view, event_id)->judge,
+                                                slice_str(person->id), &coupon) == HOLDING_NONE;
 }
 
 static void hear_sold_out(struct server *server, struct person *person) {
@@ -176,8 +178,8 @@ static void hear_sold_out(struct server *server, struct person *person) {
     note_moments();
     INSIST(person->may_be_sold_out);
     const struct judge_state *state = judge_state(view_find(server->view, event_id)->judge);
-    bool is_current = cluster_tail_age_ns(server->cluster, &world.clock) <
-                      (uint64_t)CLUSTER_CURRENT_MS * 1000000;
+    bool is_current =
+        cluster_tail_age_ns(server->cluster, &world.clock) < (uint64_t)CLUSTER_CURRENT_MS * 1000000;
     if (world.is_healing && state->taken == state->stock && is_current) person->is_over = true;
 }
 
@@ -193,7 +195,8 @@ static void on_answer(void *ctx, uint32_t thread, uint64_t token, enum claim_out
     (void)thread;
     struct server *server = ctx;
     struct person *person = world.people;
-    while (person < world.people + USERS && !(person->is_asking && person->token == token)) person++;
+    while (person < world.people + USERS && !(person->is_asking && person->token == token))
+        person++;
     INSIST(person < world.people + USERS); /* one answer for each claim */
     person->outcome = outcome;
     switch (outcome) {
@@ -240,6 +243,11 @@ static void on_failed(void *ctx, int code) {
     INSIST(false);
 }
 
+static void consumers_are_done_with(uint64_t seq, uint64_t asked_ns) {
+    atomic_store(&world.consumed.seq, seq);
+    atomic_store(&world.consumed.asked_ns, asked_ns);
+}
+
 /* ---- servers ---- */
 
 static bool is_up(const struct server *server) {
@@ -259,6 +267,7 @@ static void bring_up(struct server *server) {
         .answer_ms = ANSWER_MS,
         .install_part = PART_HOLDERS,
         .archive_s = 60,
+        .consumed = &world.consumed,
         .stall_ms = 1,
         .redis = "one",
     };
@@ -298,8 +307,7 @@ static void take_turn(struct server *server) {
 static void ask_as(struct server *server, struct person *person, enum claim_kind kind) {
     const struct event *event = view_find(server->view, event_id);
     if (event == NULL) return;
-    struct claim claim = {
-        .event = event->number, .token = ++world.tokens, .kind = (uint8_t)kind};
+    struct claim claim = {.event = event->number, .token = ++world.tokens, .kind = (uint8_t)kind};
     claim.user_id_bytes = (uint8_t)strlen(person->id);
     memcpy(claim.user_id, person->id, claim.user_id_bytes);
     person->is_asking = true;
@@ -323,11 +331,11 @@ static void control(struct server *server, struct record record) {
 }
 
 static void open_event(struct server *server) {
-    control(server, (struct record){.type = RECORD_OPEN,
-                                    .open = {.stock = STOCK,
-                                             .ends_ms = TIME_MS_MAX,
-                                             .code = {.alphabet = SLICE("0123456789"),
-                                                      .length = 25}}});
+    control(server,
+            (struct record){.type = RECORD_OPEN,
+                            .open = {.stock = STOCK,
+                                     .ends_ms = TIME_MS_MAX,
+                                     .code = {.alphabet = SLICE("0123456789"), .length = 25}}});
 }
 
 /* ---- what happens ---- */
@@ -366,7 +374,8 @@ static void some_control(struct server *server) {
     }
 }
 
-/* Some command runs, once more, is answered, or is given up. In order but for those that are lost. */
+/* Some command runs, once more, is answered, or is given up. In order but for those that are lost.
+ */
 static void serve_shard(void) {
     if (shard.commands_count == 0) return;
     size_t index = chance(16) ? random_sim_below(&world.dice, shard.commands_count) : 0;
@@ -448,6 +457,7 @@ static void begin(uint64_t seed) {
     world.clock = (struct clock){wall_ms, monotonic_ns};
     world.wall_ms = 1700000000000;
     world.now_ns = 1000000000;
+    consumers_are_done_with(UINT64_MAX, UINT64_MAX); /* nobody records */
     random_sim_init(&world.dice, seed);
     world.truth = view_new(&hash_key);
     shard.token = 1;
@@ -622,6 +632,25 @@ static void an_event_that_is_over_leaves_redis_and_is_answered_all_the_same(void
     end();
 }
 
+static void the_keys_of_an_event_that_is_over_wait_for_its_consumers(void **state) {
+    (void)state;
+    begin_with_an_event();
+    ask(&world.servers[0], &world.people[0]);
+    let_pass(1000);
+    consumers_are_done_with(UINT64_MAX, world.now_ns);
+    control(&world.servers[0], (struct record){.type = RECORD_CLOSE});
+    let_pass(5000);
+    assert_false(shard.events[0].has_end); /* nobody was there before it was over */
+    uint64_t last = view_offset(world.servers[0].engine_view);
+    consumers_are_done_with(last - 1, world.now_ns);
+    let_pass(5000);
+    assert_false(shard.events[0].has_end);
+    consumers_are_done_with(last, world.now_ns);
+    let_pass(5000);
+    assert_true(shard.events[0].has_end);
+    end();
+}
+
 static void a_winner_is_told_to_ask_later_at_once_when_the_log_is_long_away(void **state) {
     (void)state;
     begin_with_an_event();
@@ -653,9 +682,10 @@ static void whatever_happens_all_get_a_final_answer(void **state) {
         restocks += world.restocks;
         returns += world.returns;
     }
-    print_message("%u told to ask later, Redis fell back %u times, %u servers died, %u restocks, %u "
-                  "returns\n",
-                  late, fell_back, crashes, restocks, returns);
+    print_message(
+        "%u told to ask later, Redis fell back %u times, %u servers died, %u restocks, %u "
+        "returns\n",
+        late, fell_back, crashes, restocks, returns);
     if (seeds >= 100) assert_true(late && fell_back && crashes && restocks && returns);
 }
 
@@ -668,6 +698,7 @@ int main(void) {
         cmocka_unit_test(a_reservation_that_the_log_refuses_does_not_come_again),
         cmocka_unit_test(nothing_is_asked_of_redis_when_all_is_sold),
         cmocka_unit_test(an_event_that_is_over_leaves_redis_and_is_answered_all_the_same),
+        cmocka_unit_test(the_keys_of_an_event_that_is_over_wait_for_its_consumers),
         cmocka_unit_test(a_winner_is_told_to_ask_later_at_once_when_the_log_is_long_away),
         cmocka_unit_test(whatever_happens_all_get_a_final_answer),
     };
