@@ -212,8 +212,10 @@ def cpu_each(pid, answers, run):
 def processor_time(cluster, options, folder):
     """coupond and the peer in turn."""
     rows = []
-    for name, is_losing, cache in (("losing", True, 0), ("losing, the peer remembers for 1 s", True, 1),
-                                   ("winning", False, 0)):
+    for name, is_losing, cache, depth in (
+            ("losing", True, 0, 1), ("losing, the peer remembers for 1 s", True, 1, 1),
+            ("losing, 16 requests deep", True, 0, 16),
+            ("losing, 16 deep, the peer remembers", True, 1, 16), ("winning", False, 0, 1)):
         ours, theirs = [], []
         with Peer(cluster, folder, cache) as peer:
             for pair in range(options.pairs):
@@ -224,7 +226,7 @@ def processor_time(cluster, options, folder):
                           lambda stock, event=event, peer=peer: peer.create(event, stock))]
                 for url, pid, costs, answers, create in sides:
                     create(1 if is_losing else answers)
-                    flags = dict(connections=64, threads=1, verify_export=False)
+                    flags = dict(connections=64, threads=1, pipeline=depth, verify_export=False)
                     if is_losing:
                         harness.load(options.coupond, url, event, 200, **flags)
                     costs.append(cpu_each(pid, answers, lambda url=url, answers=answers, flags=flags:
