@@ -46,9 +46,12 @@ bool rebuild_is_slow(struct rebuild *rebuild) {
 
 int rebuild_check_consumers(const struct rebuild *rebuild, struct err *err) {
     const char *group = options_get(rebuild->options, "kafka-group")->text;
-    uint32_t count;
-    int code =
-        kafka_members_count(&rebuild->kafka.options, group, rebuild->timeout_ms, &count, err);
+    struct kafka_members *members;
+    uint32_t count = 0;
+    int code = kafka_members_open(&members, &rebuild->kafka.options, group, err);
+    if (code != 0) return code;
+    code = kafka_members_count(members, rebuild->timeout_ms, &count, err);
+    kafka_members_close(members);
     if (code != 0 || count == 0) return code;
     return err_set(
         err, -EBUSY,

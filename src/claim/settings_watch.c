@@ -11,8 +11,10 @@
 #include "lib/logger.h"
 #include "lib/redis/slot_map.h"
 #include "lib/stopper.h"
+#include "log/kafka_members.h"
 
 enum {
+    CONSUMERS_MS = 1000,  /* each of two questions, which nothing interrupts */
     REDIS_LOOK_MS = 3000, /* all masters together; who is silent is not waited for any longer */
     POLICY_BYTES = 32,
 };
@@ -26,6 +28,7 @@ struct finding {
 struct settings_watch {
     struct settings_watch_options options;
     struct kafka_topic *topic;
+    struct kafka_members *consumers;
     struct snapshots redis;
     pthread_t thread;
     bool has_thread;
@@ -64,22 +67,24 @@ static void cannot_ask(const struct err *err) {
 
 /* ---- The topic ---- */
 
-static void look_at_topic(struct settings_watch *watch) {
+/* False when the brokers cannot be asked. */
+static bool look_at_topic(struct settings_watch *watch) {
     struct err err = {0};
     int code = kafka_topic_check(watch->topic, &err);
-    if (atomic_load(&watch->stopper.is_stopping)) return;
+    if (atomic_load(&watch->stopper.is_stopping)) return false;
     if (code == 0)
         keep(watch, &watch->of_topic, "topic", NULL);
     else if (code == -EINVAL)
         keep(watch, &watch->of_topic, "topic", &err);
     else
         cannot_ask(&err);
+    return code == 0 || code == -EINVAL;
 }
 
 static void look_at_consumers(struct settings_watch *watch) {
     struct err err = {0};
     uint64_t asked_ns = clock_monotonic_ns(&clock_system), seq;
-    int code = kafka_topic_done_by(watch->topic, watch->options.group, &seq, &err);
+    int code = kafka_members_done(watch->consumers, CONSUMERS_MS, &seq, &err);
     if (atomic_load(&watch->stopper.is_stopping)) return;
     if (code != 0) {
         cannot_ask(&err);
@@ -158,8 +163,7 @@ static void look_at_redis(struct settings_watch *watch) {
 /* ---- Life ---- */
 
 static void look(struct settings_watch *watch) {
-    look_at_topic(watch);
-    look_at_consumers(watch);
+    if (look_at_topic(watch)) look_at_consumers(watch);
     look_at_redis(watch);
 }
 
@@ -178,6 +182,8 @@ int settings_watch_start(struct settings_watch **made, const struct settings_wat
     stopper_init(&watch->stopper);
     pthread_mutex_init(&watch->mutex, NULL);
     int code = kafka_topic_open(&watch->topic, options->kafka, &watch->stopper.is_stopping, err);
+    if (code == 0)
+        code = kafka_members_open(&watch->consumers, options->kafka, options->group, err);
     if (code == 0) code = snapshots_open(&watch->redis, &options->redis, err);
     if (code == 0) {
         look(watch);
@@ -195,6 +201,7 @@ void settings_watch_stop(struct settings_watch *watch) {
     if (watch == NULL) return;
     stopper_stop(&watch->stopper);
     if (watch->has_thread) pthread_join(watch->thread, NULL);
+    kafka_members_close(watch->consumers);
     kafka_topic_close(watch->topic);
     snapshots_close(&watch->redis);
     stopper_deinit(&watch->stopper);

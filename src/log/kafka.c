@@ -12,7 +12,6 @@
 #include "lib/clock.h"
 #include "lib/logger.h"
 #include "log/kafka_conf.h"
-#include "log/kafka_members.h"
 #include "log/kafka_obstacle.h"
 
 enum {
@@ -62,7 +61,6 @@ static int code_of(rd_kafka_resp_err_t code) {
     bool is_refused = code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
                       code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED ||
                       code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-                      code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
                       code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
     return is_refused ? -EACCES : -EAGAIN;
 }
@@ -251,55 +249,6 @@ static int make(const struct kafka_topic *ask, struct err *err) {
     return code;
 }
 
-/* ---- Its consumers ---- */
-
-static int cannot_tell_group(const struct kafka_topic *ask, const char *group_id,
-                             rd_kafka_resp_err_t code, struct err *err) {
-    char what[160];
-    snprintf(what, sizeof what, "cannot be asked how far the group %s is (--kafka-group)",
-             group_id);
-    return cannot(ask, what, code, err);
-}
-
-/* What was committed, or RD_KAFKA_OFFSET_INVALID. */
-static int read_committed(const struct kafka_topic *ask, const char *group_id,
-                          rd_kafka_event_t *event, int64_t *committed, struct err *err) {
-    size_t count = 0;
-    const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-        rd_kafka_event_ListConsumerGroupOffsets_result(event), &count);
-    if (count != 1) return cannot_tell_group(ask, group_id, RD_KAFKA_RESP_ERR__FAIL, err);
-    const rd_kafka_error_t *error = rd_kafka_group_result_error(groups[0]);
-    if (error != NULL) return cannot_tell_group(ask, group_id, rd_kafka_error_code(error), err);
-    const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(groups[0]);
-    if (list == NULL || list->cnt != 1)
-        return cannot_tell_group(ask, group_id, RD_KAFKA_RESP_ERR__FAIL, err);
-    if (list->elems[0].err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return cannot_tell_group(ask, group_id, list->elems[0].err, err);
-    *committed = list->elems[0].offset;
-    return 0;
-}
-
-static int ask_committed(const struct kafka_topic *ask, const char *group_id, int64_t *committed,
-                         struct err *err) {
-    int code = 0;
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(one, ask->options->topic, 0);
-    rd_kafka_ListConsumerGroupOffsets_t *question =
-        rd_kafka_ListConsumerGroupOffsets_new(group_id, one);
-    rd_kafka_AdminOptions_t *options =
-        admin_options(ask, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
-    rd_kafka_ListConsumerGroupOffsets(ask->client, &question, 1, options, ask->queue);
-    rd_kafka_event_t *event = await(ask, "cannot be asked for its consumers", &code, err);
-    if (event != NULL) {
-        code = read_committed(ask, group_id, event, committed, err);
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_ListConsumerGroupOffsets_destroy(question);
-    rd_kafka_topic_partition_list_destroy(one);
-    return code;
-}
-
 /* ---- Until it is known ---- */
 
 static int ensure_once(struct kafka_topic *ask, bool may_create, struct err *err) {
@@ -377,24 +326,6 @@ int kafka_topic_check(struct kafka_topic *topic, struct err *err) {
     if (code == -EAGAIN) code = kafka_obstacle_tell(&topic->obstacle, err);
     rd_kafka_queue_destroy(topic->queue);
     return code;
-}
-
-int kafka_topic_done_by(struct kafka_topic *topic, const char *group_id, uint64_t *offset,
-                        struct err *err) {
-    int64_t committed = RD_KAFKA_OFFSET_INVALID;
-    uint32_t members = 0;
-    topic->queue = rd_kafka_queue_new(topic->client);
-    int code = ask_committed(topic, group_id, &committed, err);
-    rd_kafka_queue_destroy(topic->queue);
-    if (code != 0) return code;
-    if (committed < 0) {
-        rd_kafka_resp_err_t refused =
-            kafka_members_ask(topic->client, group_id, WATCH_LOOK_MS, &members);
-        if (refused != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return cannot_tell_group(topic, group_id, refused, err);
-    }
-    *offset = committed >= 0 ? (uint64_t)committed : members > 0 ? 0 : UINT64_MAX;
-    return 0;
 }
 
 void kafka_topic_close(struct kafka_topic *topic) {

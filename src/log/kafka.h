@@ -52,9 +52,4 @@ struct kafka_topic;
 int kafka_topic_open(struct kafka_topic **topic, const struct kafka_options *options,
                      const atomic_bool *stops, struct err *err) MUST_CHECK;
 int kafka_topic_check(struct kafka_topic *topic, struct err *err) MUST_CHECK;
-/* How far the consumers of the group have come, as they committed it: the offset behind the last
- * record that they are done with, 0 when there are some and none has committed, UINT64_MAX when
- * there is nobody and never was. */
-int kafka_topic_done_by(struct kafka_topic *topic, const char *group_id, uint64_t *offset,
-                        struct err *err) MUST_CHECK;
 void kafka_topic_close(struct kafka_topic *topic);
