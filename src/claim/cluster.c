@@ -26,8 +26,7 @@ enum {
     REDIS_COMMAND_BYTES_MAX = 128 * 1024 * 1024,
     REDIS_READY_MS = 10000,
     REDIS_CONNECT_MS = 1000,
-    REDIS_TRY_MS =
-        600, /* a busy node takes its time; one that is dead is replaced later than that */
+    REDIS_TRY_MS = 600, /* a busy node takes its time; who replaces a dead one takes longer */
     REDIS_PAUSE_MS = 10,
     REDIS_PAUSE_MS_MAX = 300,
     REDIS_REFRESH_MS = 5000,

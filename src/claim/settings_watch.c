@@ -162,9 +162,11 @@ static void look_at_redis(struct settings_watch *watch) {
 
 /* ---- Life ---- */
 
+/* Consumers are asked after the settings, for which somebody may wait. */
 static void look(struct settings_watch *watch) {
-    if (look_at_topic(watch)) look_at_consumers(watch);
+    bool answers = look_at_topic(watch);
     look_at_redis(watch);
+    if (answers) look_at_consumers(watch);
 }
 
 static void *run(void *argument) {
@@ -186,7 +188,8 @@ int settings_watch_start(struct settings_watch **made, const struct settings_wat
         code = kafka_members_open(&watch->consumers, options->kafka, options->group, err);
     if (code == 0) code = snapshots_open(&watch->redis, &options->redis, err);
     if (code == 0) {
-        look(watch);
+        (void)look_at_topic(watch);
+        look_at_redis(watch);
         watch->has_thread = pthread_create(&watch->thread, NULL, run, watch) == 0;
         if (!watch->has_thread) code = err_set(err, -EAGAIN, "cannot start a thread");
     }

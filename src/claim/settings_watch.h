@@ -20,8 +20,7 @@
 /* How far the consumers are. Whoever reads takes `asked_ns` first. */
 struct consumed {
     atomic_uint_least64_t asked_ns; /* monotonic: when they were asked; 0: never yet */
-    atomic_uint_least64_t
-        seq; /* they are done with this one and all before; UINT64_MAX: nobody is there */
+    atomic_uint_least64_t seq;      /* the last they are done with; UINT64_MAX: nobody is there */
 };
 
 struct settings_watch;
@@ -36,8 +35,8 @@ struct settings_watch_options {
 
 enum { SETTINGS_TEXT_BYTES = sizeof(((struct err *)0)->text) };
 
-/* Has looked once when it returns. 0, or a negative errno with words; what a look finds is no
- * failure. */
+/* Has looked at the settings once when it returns. 0, or a negative errno with words; what a look
+ * finds is no failure. */
 int settings_watch_start(struct settings_watch **watch,
                          const struct settings_watch_options *options, struct err *err) MUST_CHECK;
 void settings_watch_stop(struct settings_watch *watch);
